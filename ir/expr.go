@@ -1,0 +1,439 @@
+package ir
+
+import (
+	"strings"
+
+	"hipc/ir/syntax"
+)
+
+// stmts runs the statements of block d and returns what it returns.
+func (b *Builder) stmts(list []*syntax.Stmt, s *scope, d *syntax.Decl) []*Value {
+	for i, st := range list {
+		pos := syntax.At(st.Pos)
+		switch {
+		case st.Return != nil:
+			if i != len(list)-1 {
+				b.errorf(syntax.At(list[i+1].Pos), "nothing may follow return in block %s", d.Name)
+				return nil
+			}
+			var out []*Value
+			for _, e := range st.Return.Exprs {
+				vs := b.expr(e, s)
+				if vs == nil {
+					return nil
+				}
+				out = append(out, vs...)
+			}
+			return out
+		case st.Assign != nil:
+			b.assign(st.Assign, s)
+		case st.Launch != nil:
+			b.launch(st.Launch, s, d)
+		default:
+			b.errorf(pos, "repeat stands at the top of a model, not in block %s", d.Name)
+		}
+	}
+	b.errorf(syntax.At(d.Pos), "block %s returns nothing: want a return statement at its end", d.Name)
+	return nil
+}
+
+func (b *Builder) launch(l *syntax.Launch, s *scope, d *syntax.Decl) {
+	from, group := len(b.graph.Nodes), 1
+	for _, n := range b.graph.Nodes {
+		group = max(group, n.Launch+1)
+	}
+	for _, st := range l.Body {
+		if st.Assign == nil {
+			b.errorf(syntax.At(st.Pos), "a launch holds assignments")
+			return
+		}
+		b.assign(st.Assign, s)
+	}
+	for _, n := range b.graph.Nodes[from:] {
+		n.Launch = group
+	}
+}
+
+func (b *Builder) assign(a *syntax.Assign, s *scope) {
+	vs := b.expr(a.Expr, s)
+	if vs == nil {
+		for _, n := range a.Names { // so that one mistake isn't reported again at each use
+			s.values[n] = nil
+		}
+		return
+	}
+	if a.Add {
+		x, ok := s.values[a.Names[0]]
+		switch {
+		case !ok:
+			b.unknown(a.Names[0], syntax.At(a.Pos), s)
+			return
+		case x == nil || len(vs) != 1:
+			return
+		}
+		vs = b.Apply(ops["add"], []*Value{x, vs[0]}, "", syntax.At(a.Pos))
+		if vs == nil {
+			return
+		}
+	}
+	if len(vs) != len(a.Names) {
+		b.errorf(syntax.At(a.Pos), "%d names for %d results", len(a.Names), len(vs))
+		return
+	}
+	for i, n := range a.Names {
+		if n != "_" {
+			b.rename(vs[i], n)
+			s.values[n] = vs[i]
+		}
+	}
+}
+
+func (b *Builder) unknown(name string, pos syntax.Pos, s *scope) {
+	b.errorf(pos, "nothing is called %s here%s", name, syntax.DidYouMean(name, b.valueNames(s)))
+}
+
+// one evaluates an expression that has one result.
+func (b *Builder) one(e *syntax.Expr, s *scope) *Value {
+	vs := b.expr(e, s)
+	if len(vs) > 1 {
+		b.errorf(syntax.At(e.Pos), "this has %d results, want one", len(vs))
+	}
+	if len(vs) != 1 {
+		return nil
+	}
+	return vs[0]
+}
+
+func (b *Builder) expr(e *syntax.Expr, s *scope) []*Value {
+	x := b.term(e.Left, s)
+	for _, r := range e.Rest {
+		x = b.binary(r.Op, x, b.term(r.Term, s), syntax.At(r.Pos))
+	}
+	return x
+}
+
+func (b *Builder) term(t *syntax.Term, s *scope) []*Value {
+	x := b.unary(t.Left, s)
+	for _, r := range t.Rest {
+		x = b.binary(r.Op, x, b.unary(r.Unary, s), syntax.At(r.Pos))
+	}
+	return x
+}
+
+var infix = map[string]string{"+": "add", "-": "sub", "*": "mul", "/": "div"}
+
+func (b *Builder) binary(op string, x, y []*Value, pos syntax.Pos) []*Value {
+	if x == nil || y == nil {
+		return nil
+	}
+	if len(x) != 1 || len(y) != 1 {
+		b.errorf(pos, "%s takes one value on each side, not %d and %d", op, len(x), len(y))
+		return nil
+	}
+	return b.Apply(ops[infix[op]], []*Value{x[0], y[0]}, "", pos)
+}
+
+func (b *Builder) unary(u *syntax.Unary, s *scope) []*Value {
+	x := b.primary(u.Primary, s)
+	if !u.Minus || x == nil {
+		return x
+	}
+	return b.Apply(ops["neg"], x, "", syntax.At(u.Pos))
+}
+
+func (b *Builder) primary(p *syntax.Primary, s *scope) []*Value {
+	pos := syntax.At(p.Pos)
+	vs := b.atom(p, s, pos)
+	for _, m := range p.Member {
+		if len(vs) != 1 || vs[0].Weight == nil {
+			b.errorf(pos, "only a weight has members (.%s)", m)
+			return nil
+		}
+		vs = []*Value{b.member(vs[0], m, pos)}
+	}
+	return vs
+}
+
+// member is a part of a packed format: w.rot, w.q4.
+func (b *Builder) member(v *Value, name string, pos syntax.Pos) *Value {
+	return &Value{Weight: &Weight{Path: v.Weight.Path + "." + name, open: v.Weight.open}, Type: v.Type, Pos: pos}
+}
+
+func (b *Builder) atom(p *syntax.Primary, s *scope, pos syntax.Pos) []*Value {
+	switch {
+	case p.Weight != nil:
+		return []*Value{b.weight(p.Weight, s)}
+	case p.Call != nil:
+		return b.call(p.Call, s, p.Many)
+	case p.Number != "":
+		x, err := syntax.Number(p.Number)
+		if err != nil {
+			b.errorf(pos, "%s is no number", p.Number)
+			return nil
+		}
+		v := Number(x)
+		v.Pos = pos
+		return []*Value{v}
+	case p.List != nil:
+		l := &Literal{IsList: true}
+		for _, e := range p.List.Exprs {
+			l.List = append(l.List, b.dim(e, s))
+		}
+		return []*Value{{Lit: l, Pos: pos}}
+	case p.Paren != nil:
+		return b.expr(p.Paren, s)
+	case p.State != "":
+		b.errorf(pos, "a state stands among the operands of the op that keeps it")
+		return nil
+	}
+	if p.Many {
+		if vs, ok := s.many[p.Name]; ok {
+			return vs
+		}
+	}
+	if v, ok := s.values[p.Name]; ok {
+		if v == nil {
+			return nil
+		}
+		return []*Value{v}
+	}
+	if x, ok := b.Nums[p.Name]; ok {
+		v := Number(x)
+		v.Pos = pos
+		return []*Value{v}
+	}
+	b.unknown(p.Name, pos, s)
+	return nil
+}
+
+// call applies a block, a fused op or a primitive op. With many, an operand that stands for several makes several calls.
+func (b *Builder) call(c *syntax.Call, s *scope, many bool) []*Value {
+	pos := syntax.At(c.Pos)
+	if many {
+		return b.each(c, s, pos)
+	}
+	var args []*Value
+	var states []string
+	named := map[string]*Value{}
+	bad := false
+	for _, a := range c.Args {
+		if st := stateOf(a); st != "" {
+			states = append(states, st)
+			continue
+		}
+		vs := b.expr(a.Expr, s)
+		if vs == nil {
+			bad = true
+			continue
+		}
+		switch {
+		case a.Name == "" && len(named) > 0:
+			b.errorf(syntax.At(a.Pos), "%s: an operand by position can't follow one by name", c.Name)
+			bad = true
+		case a.Name == "":
+			args = append(args, vs...)
+		case len(vs) != 1:
+			b.errorf(syntax.At(a.Pos), "%s: %s has %d results, want one", c.Name, a.Name, len(vs))
+			bad = true
+		default:
+			named[a.Name] = vs[0]
+		}
+	}
+	if bad {
+		return nil
+	}
+	return b.invoke(c.Name, args, named, states, s.path, pos)
+}
+
+// each calls c once for each of the values that a name... among its operands stands for.
+func (b *Builder) each(c *syntax.Call, s *scope, pos syntax.Pos) []*Value {
+	name := ""
+	for _, a := range c.Args {
+		if p := soleName(a.Expr); p != "" && s.many[p] != nil {
+			name = p
+		}
+	}
+	if name == "" {
+		b.errorf(pos, "%s(…)...: none of its operands stands for several values", c.Name)
+		return nil
+	}
+	var out []*Value
+	for _, v := range s.many[name] {
+		one := *s
+		one.values = map[string]*Value{name: v}
+		for k, w := range s.values {
+			one.values[k] = w
+		}
+		vs := b.call(c, &one, false)
+		if vs == nil {
+			return nil
+		}
+		out = append(out, vs...)
+	}
+	return out
+}
+
+func (b *Builder) invoke(name string, args []*Value, named map[string]*Value, states []string, path string, pos syntax.Pos) []*Value {
+	if d := b.Blocks[name]; d != nil {
+		for n := range named {
+			b.errorf(pos, "%s: a block takes its operands by position, not as %s=", name, n)
+			return nil
+		}
+		return b.Inline(d, args, path, nil, pos)
+	}
+	if d := b.Fused[name]; d != nil {
+		return b.fused(d, args, states, pos)
+	}
+	op, ok := ops[name]
+	if !ok {
+		known := OpNames()
+		for n := range b.Blocks {
+			known = append(known, n)
+		}
+		for n := range b.Fused {
+			known = append(known, n)
+		}
+		b.errorf(pos, "no op or block is called %s%s", name, syntax.DidYouMean(name, known))
+		return nil
+	}
+	args, ok = b.operands(op, args, named, pos)
+	if !ok {
+		return nil
+	}
+	return b.Apply(op, args, b.stateName(op, states, path), pos)
+}
+
+// stateName is what a stateful op's state is called: as the text says, as the rule that makes the op was told, or after
+// the path where the op stands.
+func (b *Builder) stateName(op *Op, states []string, path string) string {
+	switch {
+	case op.State == "":
+		return ""
+	case len(states) > 0:
+		return states[0]
+	case len(b.state) > 0:
+		s := b.state[0]
+		if len(b.state) > 1 { // the last one stays, for an op and its twin that share it
+			b.state = b.state[1:]
+		}
+		return s
+	case path == "":
+		return op.State
+	}
+	return path + "." + op.State
+}
+
+// fused makes a node of rule d: its body is the rule's, built on these very types.
+func (b *Builder) fused(d *syntax.Decl, args []*Value, states []string, pos syntax.Pos) []*Value {
+	n := &Node{Op: &Op{Name: d.Name, Params: paramString(d)}, Args: args, Pos: pos}
+	inner := &Builder{Nums: b.Nums, Fused: nil, Resolve: nil, layer: b.layer, depth: b.depth}
+	var params, bound []*Value
+	for i, a := range args {
+		v := a
+		if a.Bound() {
+			v = &Value{Name: paramName(d, i), Type: a.Type, Pos: a.Pos}
+			params = append(params, v)
+		}
+		bound = append(bound, v)
+	}
+	n.Body = inner.Start(d.Name, params...)
+	results := inner.Inline(d, bound, "", states, pos)
+	if err := inner.Err(); err != nil {
+		b.errs.Add(err)
+		return nil
+	}
+	n.Body.Results = results
+	var types []Type
+	for _, r := range results {
+		types = append(types, r.Type)
+	}
+	return b.add(n, types)
+}
+
+func paramString(d *syntax.Decl) string {
+	var s []string
+	for _, p := range d.Params {
+		n := p.Name
+		if p.Many {
+			n += "..."
+		}
+		s = append(s, n)
+	}
+	return strings.Join(s, " ")
+}
+
+func paramName(d *syntax.Decl, i int) string {
+	if i < len(d.Params)-1 || i < len(d.Params) && !d.Params[i].Many {
+		return d.Params[i].Name
+	}
+	return d.Params[len(d.Params)-1].Name + "_" + formatNumber(float64(i-len(d.Params)+2))
+}
+
+// operands puts named operands and defaults into place and checks their kinds.
+func (b *Builder) operands(op *Op, args []*Value, named map[string]*Value, pos syntax.Pos) ([]*Value, bool) {
+	ps := op.params()
+	var names []string
+	for i, p := range ps {
+		names = append(names, p.name)
+		if i < len(args) || p.many {
+			continue
+		}
+		switch v, ok := named[p.name]; {
+		case ok:
+			args = append(args, v)
+			delete(named, p.name)
+		case p.def != "":
+			x, _ := syntax.Number(p.def)
+			args = append(args, Number(x))
+		default:
+			b.errorf(pos, "%s(%s) lacks its operand %s", op.Name, strings.Join(strings.Fields(op.Params), ", "), p.name)
+			return nil, false
+		}
+	}
+	for n := range named {
+		b.errorf(pos, "%s takes no operand %s%s", op.Name, n, syntax.DidYouMean(n, names))
+		return nil, false
+	}
+	if len(args) > len(ps) && (len(ps) == 0 || !ps[len(ps)-1].many) {
+		b.errorf(pos, "%s(%s) takes %d operands, not %d", op.Name, strings.Join(strings.Fields(op.Params), ", "), len(ps), len(args))
+		return nil, false
+	}
+	for i, a := range args {
+		p := ps[min(i, len(ps)-1)]
+		isNum, isList := a.Lit != nil && !a.Lit.IsList, a.Lit != nil && a.Lit.IsList
+		switch {
+		case (p.kind == "real" || p.kind == "int") && !isNum:
+			b.errorf(pos, "%s: %s is known at compile time: want a number", op.Name, p.name)
+			return nil, false
+		case p.kind == "list" && !isList:
+			b.errorf(pos, "%s: %s is a list of dims: want […]", op.Name, p.name)
+			return nil, false
+		case p.kind == "" && a.Lit != nil && !op.Elementwise:
+			b.errorf(pos, "%s: %s is a tensor: want a value", op.Name, p.name)
+			return nil, false
+		}
+	}
+	return args, true
+}
+
+// soleName is the name that e consists of, if it's nothing else.
+func soleName(e *syntax.Expr) string {
+	if p := sole(e); p != nil {
+		return p.Name
+	}
+	return ""
+}
+
+func stateOf(a *syntax.Arg) string {
+	if p := sole(a.Expr); p != nil && a.Name == "" {
+		return strings.TrimPrefix(p.State, "&")
+	}
+	return ""
+}
+
+func sole(e *syntax.Expr) *syntax.Primary {
+	if len(e.Rest) > 0 || len(e.Left.Rest) > 0 || e.Left.Left.Minus {
+		return nil
+	}
+	return e.Left.Left.Primary
+}
