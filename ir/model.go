@@ -19,6 +19,7 @@ func (b *Builder) Build(name string, f *syntax.File) (*Model, error) {
 		switch {
 		case it.Decl != nil && it.Decl.Kind != "block":
 			b.errorf(syntax.At(it.Decl.Pos), "a model holds blocks; a %s rule belongs into a rules file", it.Decl.Kind)
+			b.Blocks[it.Decl.Name] = it.Decl
 		case it.Decl != nil:
 			b.declare(it.Decl)
 		case it.Stmt.Repeat != nil && repeat != nil:

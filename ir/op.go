@@ -109,7 +109,7 @@ func (c *Call) name(i int) string {
 // Errorf reports a mistake at operand i.
 func (c *Call) Errorf(i int, format string, args ...any) {
 	pos := c.Pos
-	if i >= 0 && i < len(c.Args) && c.Args[i].Pos.IsValid() && c.Args[i].IsWritten(c.Pos) {
+	if i >= 0 && i < len(c.Args) && c.Args[i].isWritten() {
 		pos = c.Args[i].Pos
 	}
 	e := syntax.Errorf(pos, "%s: %s", c.Op.Name, fmt.Sprintf(format, args...))
@@ -121,9 +121,9 @@ func (c *Call) Errorf(i int, format string, args ...any) {
 	c.errs = append(c.errs, e)
 }
 
-// IsWritten says whether v's own position is a better place for an error than pos, the call's: for weights and
-// literals, which stand in the call's text, but not for values that were made elsewhere.
-func (v *Value) IsWritten(pos syntax.Pos) bool { return v.Node == nil && v.Pos.File == pos.File }
+// isWritten says whether v's own position is a better place for an error than the call's: for weights and literals,
+// which stand in the call's text, but not for values that were made elsewhere.
+func (v *Value) isWritten() bool { return (v.Lit != nil || v.Weight != nil) && v.Pos.IsValid() }
 
 // Vector says that operand i has these dims. If it is a weight, it's packed as f32: such are few and small.
 func (c *Call) Vector(i int, dims ...int) {
