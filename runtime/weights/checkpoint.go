@@ -195,6 +195,14 @@ func (c *Checkpoint) add(t *Tensor) error {
 	return nil
 }
 
+// Bytes is the size of the weight files.
+func (c *Checkpoint) Bytes() (n int64) {
+	for _, m := range c.maps {
+		n += int64(len(m.b))
+	}
+	return n
+}
+
 // Close gives the mappings back. Tensors and views must not be used after it.
 func (c *Checkpoint) Close() error {
 	var errs []error
