@@ -1,0 +1,109 @@
+package kernels
+
+import (
+	"fmt"
+	"slices"
+
+	"hipc/ir"
+)
+
+// Vars lists what a kernel's signature leaves open: dims, counts of variadic operands and whole numbers; elements in
+// capitals; real numbers. Each is sorted.
+func (k *Kernel) Vars() (dims, elems, reals []string) {
+	l, err := parseLine(k)
+	if err != nil {
+		panic("kernels: " + err.Error())
+	}
+	for _, o := range slices.Concat(l.sig.In, l.sig.Out) {
+		switch {
+		case o.Lit == "real":
+			reals = append(reals, o.Elem)
+		case o.Lit == "int":
+			dims = append(dims, o.Elem)
+		case o.isVariable():
+			elems = append(elems, o.Elem)
+		}
+		for _, a := range o.Dims {
+			if a.Name != "" {
+				dims = append(dims, a.Name)
+			}
+		}
+		if m := o.many(); m != "" {
+			dims = append(dims, m)
+		}
+	}
+	for _, s := range []*[]string{&dims, &elems, &reals} {
+		slices.Sort(*s)
+		*s = slices.Compact(*s)
+	}
+	return dims, elems, reals
+}
+
+// Example is a node that k computes, made of values for all of its Vars: what tests run against the oracle. Find may
+// still refuse it, by k's Where, or choose a row that stands before k.
+func (k *Kernel) Example(dims map[string]int, elems map[string]string, reals map[string]float64) (*ir.Node, error) {
+	l, err := parseLine(k)
+	if err != nil {
+		return nil, err
+	}
+	n := &ir.Node{Op: &ir.Op{Name: k.Op}}
+	add := func(list []*operand, prefix string) ([]*ir.Value, error) {
+		var out []*ir.Value
+		for _, o := range list {
+			count := 1
+			if m := o.many(); m != "" {
+				count = dims[m]
+			}
+			for range count {
+				v, err := o.example(dims, elems, reals)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %s: %w", k.Op, o, err)
+				}
+				v.Name = fmt.Sprintf("%s%d", prefix, len(out))
+				out = append(out, v)
+			}
+		}
+		return out, nil
+	}
+	if n.Args, err = add(l.sig.In, "in"); err != nil {
+		return nil, err
+	}
+	n.Outs, err = add(l.sig.Out, "out")
+	return n, err
+}
+
+func (o *operand) example(dims map[string]int, elems map[string]string, reals map[string]float64) (*ir.Value, error) {
+	switch o.Lit {
+	case "real":
+		x, ok := reals[o.Elem]
+		if !ok {
+			return nil, unboundName(o.Elem)
+		}
+		return ir.Number(x), nil
+	case "int":
+		x, ok := dims[o.Elem]
+		if !ok {
+			return nil, unboundName(o.Elem)
+		}
+		return ir.Number(float64(x)), nil
+	}
+	elem := o.Elem
+	if o.isVariable() {
+		if elem = elems[o.Elem]; elem == "" {
+			return nil, unboundName(o.Elem)
+		}
+	}
+	v := &ir.Value{Type: ir.Of(ir.Elem(elem))}
+	for _, a := range o.Dims {
+		x := 0
+		if a.Number != "" {
+			if _, err := fmt.Sscan(a.Number, &x); err != nil {
+				return nil, err
+			}
+		} else if x = dims[a.Name]; x < 1 {
+			return nil, unboundName(a.Name)
+		}
+		v.Type.Dims = append(v.Type.Dims, x)
+	}
+	return v, nil
+}
