@@ -1,0 +1,55 @@
+package fusion
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// A bitset is a set of a graph's nodes, by place. All sets of one graph have the same length.
+type bitset []uint64
+
+func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
+
+func (s bitset) add(i int)      { s[i/64] |= 1 << (i % 64) }
+func (s bitset) has(i int) bool { return s[i/64]>>(i%64)&1 != 0 }
+
+func (s bitset) addAll(t bitset) {
+	for i, w := range t {
+		s[i] |= w
+	}
+}
+
+func (s bitset) meets(t bitset) bool {
+	for i, w := range t {
+		if s[i]&w != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s bitset) union(t bitset) bitset {
+	u := append(bitset(nil), s...)
+	u.addAll(t)
+	return u
+}
+
+// members lists the set in ascending order.
+func (s bitset) members() []int {
+	var out []int
+	for i, w := range s {
+		for ; w != 0; w &= w - 1 {
+			out = append(out, i*64+bits.TrailingZeros64(w))
+		}
+	}
+	return out
+}
+
+// key is the set as a key of maps.
+func (s bitset) key() string {
+	b := make([]byte, 0, 8*len(s))
+	for _, w := range s {
+		b = binary.LittleEndian.AppendUint64(b, w)
+	}
+	return string(b)
+}
