@@ -1,0 +1,143 @@
+package codegen
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"hipc/runtime/plan"
+)
+
+// A Tool is a compiler that was found. Its Command is how it is called in the artifact's folder: what the manifest
+// records, so it holds no path of this machine.
+type Tool struct {
+	plan.Compiler
+	Path string
+	args []string
+}
+
+// A MissingTool says that none of a target's compilers is on this machine: plan and source can still be written.
+type MissingTool struct {
+	Target  string
+	Sought  []string // names, in order
+	Install []string // what brings one of them
+}
+
+func (e *MissingTool) Error() string {
+	return fmt.Sprintf("no compiler for %s: sought %s; %s, then compile again", e.Target, strings.Join(e.Sought, ", "), strings.Join(e.Install, " or "))
+}
+
+// FindCompiler finds the first of the target's compilers that is on this machine. If there is none, the error is a
+// *MissingTool. A variable such as CXX that names a program which isn't there is an error of its own: the user meant it.
+func FindCompiler(ctx context.Context, t *Target) (*Tool, error) {
+	if t.Object == "" {
+		return nil, fmt.Errorf("%s has no kernels to compile", t.Name)
+	}
+	missing := &MissingTool{Target: t.Name}
+	for _, c := range t.Compilers {
+		words := []string{c.Program}
+		if c.Env != "" {
+			if words = strings.Fields(os.Getenv(c.Env)); len(words) == 0 {
+				continue
+			}
+		}
+		path, err := exec.LookPath(words[0])
+		if err != nil && c.Env != "" {
+			return nil, fmt.Errorf("%s is %q, which isn't there: unset it, or name a C++20 compiler", c.Env, words[0])
+		}
+		if err != nil {
+			missing.Sought = append(missing.Sought, c.Program)
+			if !slices.Contains(missing.Install, c.Install) {
+				missing.Install = append(missing.Install, c.Install)
+			}
+			continue
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
+		version, err := versionOf(ctx, path, words[1:]...)
+		if err != nil {
+			return nil, fmt.Errorf("%s is there, but doesn't run: %w", path, err)
+		}
+		args := append(words[1:len(words):len(words)], t.command(c)...)
+		name := filepath.Base(words[0])
+		return &Tool{plan.Compiler{Name: name, Version: version, Command: name + " " + strings.Join(args, " ")}, path, args}, nil
+	}
+	return nil, missing
+}
+
+// Build compiles the target's source in dir, the artifact's folder, to its object. The compiler's words are in the error
+// if it refuses. A cancelled context kills the compiler with all that it has started; a half-written object is removed.
+func Build(ctx context.Context, t *Target, dir string) (*Tool, error) {
+	tool, err := FindCompiler(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	said, err := runTool(ctx, dir, tool.Path, tool.args...)
+	if err == nil {
+		return tool, nil
+	}
+	os.Remove(filepath.Join(dir, t.Object))
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("%s refused %s (%w):\n%s", tool.Name, t.Source, err, firstLines(said, 40))
+}
+
+// runTool runs a program and returns what it said, both streams together. Its words are in English wherever it runs.
+func runTool(ctx context.Context, dir, path string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = dir
+	cmd.Env = append(environ(), "LC_ALL=C", "SOURCE_DATE_EPOCH=0")
+	// A compiler is a driver and its children: a group of their own, so that all of them go.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// environ is the environment without what would change the object behind our back.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains([]string{"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX",
+			"CCC_OVERRIDE_OPTIONS", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "LC_ALL", "LANG", "SOURCE_DATE_EPOCH"}, name)
+	})
+}
+
+// versionOf is the first line that a program says about itself.
+func versionOf(ctx context.Context, path string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	said, err := runTool(ctx, "", path, append(args, "--version")...)
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, firstLines(said, 1))
+		}
+		return "", err
+	}
+	return firstLines(said, 1), nil
+}
+
+// firstLines is the beginning of what a program said.
+func firstLines(s string, n int) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	if len(lines) > n {
+		if lines = lines[:n]; n > 1 {
+			lines = append(lines, "...")
+		}
+	}
+	return strings.Join(lines, "\n")
+}

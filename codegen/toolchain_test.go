@@ -1,0 +1,230 @@
+package codegen
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+)
+
+// build compiles in dir, or skips where there is no compiler.
+func build(t *testing.T, target *Target, dir string) *Tool {
+	t.Helper()
+	tool, err := Build(t.Context(), target, dir)
+	var missing *MissingTool
+	if errors.As(err, &missing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tool
+}
+
+func object(t *testing.T, target *Target, dir string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, target.Object))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// The same source gives the same object in another folder, and nothing of this machine's paths is in it. Each of the
+// machine's compilers takes the row's arguments, for each row.
+func TestBuildDeterministic(t *testing.T) {
+	for _, target := range Targets {
+		for _, c := range target.Compilers {
+			if c.Env != "" {
+				continue
+			}
+			t.Run(target.Name+"/"+c.Program, func(t *testing.T) {
+				one := *target
+				one.Compilers = []Compiler{c}
+				a, b := artifact(t, &one, entries), artifact(t, &one, entries)
+				deep := filepath.Join(b, "a folder", "of another length")
+				if err := os.MkdirAll(filepath.Dir(deep), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Rename(artifact(t, &one, entries), deep); err != nil {
+					t.Fatal(err)
+				}
+				tool := build(t, &one, a)
+				t.Setenv("CPLUS_INCLUDE_PATH", b)
+				t.Setenv("LANG", "de_DE.UTF-8")
+				build(t, &one, deep)
+				x, y := object(t, &one, a), object(t, &one, deep)
+				if !bytes.Equal(x, y) {
+					t.Error("the object depends on its folder")
+				}
+				if bytes.Contains(x, []byte(filepath.Dir(a))) || bytes.Contains(x, []byte(os.TempDir()+"/")) {
+					t.Error("a path is in the object")
+				}
+				if tool.Name != c.Program || tool.Version == "" || !strings.HasPrefix(tool.Command, c.Program+" -x c++ ") {
+					t.Errorf("%+v", tool)
+				}
+			})
+		}
+	}
+}
+
+// What the source spells is what runs: operands go where Args says, siblings by the block's number.
+func TestEntriesRun(t *testing.T) {
+	target := named(t, "cpu")
+	if missing := target.Missing(); len(missing) > 0 {
+		t.Skipf("this processor lacks %v", missing)
+	}
+	dir := artifact(t, target, entries)
+	build(t, target, dir)
+	lib, err := purego.Dlopen(filepath.Join(dir, target.Object), purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer purego.Dlclose(lib)
+	for _, name := range []string{"hipc_pool_open", "hipc_replay", "hipc_time", "hipc_pool_close"} {
+		if _, err := purego.Dlsym(lib, name); err != nil {
+			t.Error(err)
+		}
+	}
+	var two, one func(arg unsafe.Pointer, block int32)
+	purego.RegisterLibFunc(&two, lib, "two")
+	purego.RegisterLibFunc(&one, lib, "one")
+	x, y := []float32{1, 2, 3}, []float32{10, 20, 30, 40}
+	a, b, c := make([]float32, 3), make([]float32, 4), make([]float32, 1)
+	ptr := func(s []float32) unsafe.Pointer { return unsafe.Pointer(&s[0]) }
+	args := []unsafe.Pointer{ptr(x), ptr(y), ptr(a), ptr(b), ptr(c)}
+	for block := range int32(8) {
+		two(unsafe.Pointer(&args[0]), block)
+	}
+	if a[0] != 2.5 || a[2] != 6.5 || b[0] != 30.5 || b[3] != 120.5 || c[0] != 5.5 {
+		t.Error(a, b, c)
+	}
+	args = []unsafe.Pointer{ptr(x), ptr(a)}
+	one(unsafe.Pointer(&args[0]), 1)
+	if a[1] != 14.00001 || a[0] != 2.5 {
+		t.Error(a)
+	}
+}
+
+func TestBuildRefused(t *testing.T) {
+	target := named(t, "cpu_v3")
+	bad := []Entry{{Name: "k", Parts: []EntryPart{{Inst: "nothing<1>", Header: "scale.h", Args: []int{0}, Grid: 1}}}}
+	dir := artifact(t, target, bad)
+	_, err := Build(t.Context(), target, dir)
+	var missing *MissingTool
+	if errors.As(err, &missing) {
+		t.Skip(err)
+	}
+	if err == nil || !strings.Contains(err.Error(), "refused kernels.hip") || !strings.Contains(err.Error(), "nothing") {
+		t.Errorf("got %v, want the compiler's words", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, target.Object)); err == nil {
+		t.Error("an object was left")
+	}
+}
+
+func TestMissingTool(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("CXX", "")
+	_, err := Build(t.Context(), named(t, "cpu_v3"), t.TempDir())
+	var missing *MissingTool
+	want := "no compiler for cpu_v3: sought c++, g++, clang++; apt install g++ or apt install clang, then compile again"
+	if !errors.As(err, &missing) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	t.Setenv("CXX", "my-c++ -v")
+	if _, err := Build(t.Context(), named(t, "cpu_v3"), t.TempDir()); err == nil || errors.As(err, &missing) || !strings.Contains(err.Error(), `CXX is "my-c++"`) {
+		t.Error(err)
+	}
+	if _, err := Build(t.Context(), named(t, "reference"), t.TempDir()); err == nil || errors.As(err, &missing) {
+		t.Error(err)
+	}
+}
+
+// fake is a compiler of our own, that CXX names.
+func fake(t *testing.T, script string) {
+	t.Helper()
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(t.TempDir(), "fake-c++")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nif [ \"$2\" = --version ]; then echo fake 1; exit; fi\n"+script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CXX", path+" -flag")
+}
+
+func TestCompilerFromEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	fake(t, "echo \"$@\" > said\n")
+	tool, err := Build(t.Context(), named(t, "cpu_v3"), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := os.ReadFile(filepath.Join(dir, "said"))
+	if err != nil || !strings.HasPrefix(string(said), "-flag -x c++ -std=c++20 -march=x86-64-v3 ") {
+		t.Errorf("%q, %v", said, err)
+	}
+	if tool.Name != "fake-c++" || tool.Version != "fake 1" || tool.Command != "fake-c++ "+strings.TrimSpace(string(said)) {
+		t.Errorf("%+v", tool)
+	}
+}
+
+func TestCancelKillsCompiler(t *testing.T) {
+	dir := t.TempDir()
+	fake(t, "touch kernels.so\nsleep 60 &\necho $! > child.tmp\nmv child.tmp child\nwait\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for range 500 {
+			if _, err := os.Stat(filepath.Join(dir, "child")); err == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel()
+	}()
+	begun := time.Now()
+	if _, err := Build(ctx, named(t, "cpu_v3"), dir); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if d := time.Since(begun); d > 20*time.Second {
+		t.Errorf("took %v", d)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "kernels.so")); err == nil {
+		t.Error("half an object was left")
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "child"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if gone(pid) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("the compiler's child lives on")
+}
+
+// gone says whether a process has ended, reaped or not.
+func gone(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return true
+	}
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
