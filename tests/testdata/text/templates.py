@@ -137,6 +137,11 @@ assistant
 "characters": ("""{% for c in 'zöé🙂' %}{{ c }}.{% endfor %}{{ 'é🙂x'|length }} {{ 'naïve'[1:4] }} {{ 'a,b,,c'.split(',')|tojson }} {{ ' x '.strip() }}| {{ 'one two'.split()[-1] }}
 {{ 'Aa'.lower() ~ 'b'.upper() ~ 'cd ef'|title ~ 'gh'|capitalize }} {{ 'x'.replace('x', 'yy') }} {{ ['b', 'a']|sort|join('+') }} {{ 7 // 2 }} {{ 7 % 4 }} {{ [1, 2, 3][-1] }} {{ range(3)|list }} {{ range(5, 0, -2)|join(' ') }}
 {{ 'a\\nb'|indent(2) }} {{ [1, 2]|last }} {{ {'b': 1, 'a': 2}|dictsort|first|join('=') }} {{ 'yes' if 'x' in 'xyz' and 3 in [1, 3] and 'k' in {'k': 0} else 'no' }} {{ 3 is odd }} {{ none is none }} {{ x is undefined }}""", CHAT, {}),
+"methods": ("""{% for s in values %}{{ [s.strip(), s.lstrip(), s.rstrip(), s.strip('a '), s.lstrip('xa'), s.rstrip('\n'), s.split(), s.rsplit(), s.split('a'), s.split('a', 1), s.split('a', 0),
+ s.rsplit('a', 1), s.split(none, 1), s.rsplit(none, 1), s.split(maxsplit=2), s.rsplit(maxsplit=2), s.splitlines(), s.startswith('a'), s.startswith(('b', 'a')), s.endswith('a'), s.replace('a', 'é'), s.replace('a', '', 1),
+ s.find('b'), s.rfind('a'), s.count('a'), s.upper(), s.lower(), s.title(), s.capitalize(), s.removeprefix('a'), s.removesuffix('a'), s.partition('b'), s.rpartition('b'),
+ s.isdigit(), s.isalpha(), s.isspace(), s.isalnum(), s.isupper(), s.islower(), ', '.join(s.split('b')), s|trim, s|length] | tojson }}
+{% endfor %}""", CHAT, {"values": ["", "a", "b", "abc", "xaxbxa", "  a b  a\n", " \t\n", "É🙂ab a", "a\r\nb\n\nc", "ABC def", "42", "aaa", "héllo wörld a"]}),
 "tojson": ("{% for v in values %}{{ v | tojson }}\n{% endfor %}{{ values[1]|tojson(indent=2) }} {{ values[1]|tojson(sort_keys=true) }} {{ values[2]|tojson(ensure_ascii=true) }} "
     "{{ values[1]|tojson(separators=(',', ':')) }} {{ {'b': [1, 'x'], 'a': none}|tojson }}", CHAT, {"values": [None, {"z": 1, "a": {"y": [], "b": {}}, "m": [1, [2, {"k": "v"}]]},
     "é \u2028 🙂 \" \\ / \b\f\n\r\t \x01 \x7f <b>&'", True, 0, -7, 1.0, -0.0, 0.1, 1e-4, 1e-5, 1.5e-7, 1e15, 1e16, 1e22, 123456789012345680.0, 5e-324, "", [], {}, 9007199254740993]}),

@@ -1,0 +1,301 @@
+// Package compiler turns a model text, a checkpoint and a target into an artifact.
+//
+//	models/x.yaml ─ parse ─ elaborate ─ lower ─ bucket ─ fuse ─ place ─► plan.go, kernels.hip, graph.txt ─ c++ ─► kernels.so
+//	                 text     one graph   formats           launches  names, arena, formats to pack
+//	checkpoint ─ pack, in the layouts that the plan names ─► weights-<layout>.bin
+//
+// The pipeline is the table below. ir.Verify runs after each pass, always. Everything up to place is a function of the
+// text, the checkpoint's header and the target's row: the same inputs give the same bytes, on any machine, with or
+// without a compiler. An artifact is written beside its place and put there in one step (folder.go).
+package compiler
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"hipc/codegen"
+	"hipc/fusion"
+	"hipc/ir"
+	"hipc/runtime/plan"
+	"hipc/runtime/weights"
+)
+
+// Options say what to compile.
+type Options struct {
+	Model   string            // the model text's file
+	Weights string            // a checkpoint, or nothing
+	Target  string            // a row of codegen's table, or cpu
+	Out     string            // the artifact's folder
+	NoFuse  bool              // primitive ops only: what every fusion is measured and checked against
+	Set     map[string]string // dims and reals that override the checkpoint's and the text's
+	Context int               // longest context in tokens; 0: the checkpoint's, at most DefaultContext
+	Version string            // hipc's own, for the manifest
+	// Progress sees how far a stage is, in bytes.
+	Progress func(stage string, done, total int64)
+}
+
+// DefaultContext bounds the context unless --context says otherwise: SmolLM2's KV cache takes 45 KiB a token in fp32.
+const DefaultContext = 8192
+
+// A compilation is what the passes work on.
+type compilation struct {
+	opts    Options
+	target  *codegen.Target
+	text    *Text
+	ckpt    *weights.Checkpoint
+	sources *sourceMap
+	model   *ir.Model
+	lowered *ir.Model
+	buckets []*bucketGraph
+	context int
+	vocab   int
+	plan    *plan.Plan
+	packed  *packList
+	entries []codegen.Entry
+	reals   []codegen.Real
+}
+
+// A bucketGraph is the model as one bucket runs it.
+type bucketGraph struct {
+	Bucket
+	model  *ir.Model
+	report *fusion.ModelReport
+}
+
+// A pass is a row of the pipeline: what it does, and why it stands where it stands.
+type pass struct {
+	name string
+	why  string
+	run  func(c *compilation) error
+	dump func(c *compilation) []*ir.Model // the graphs after it, for -after
+}
+
+var passes = []pass{
+	{"parse", "first of all: a mistake in the text is found before a checkpoint is opened",
+		(*compilation).parse, nil},
+	{"elaborate", "blocks are inlined once the checkpoint's dims and formats are known; constants fold as the graph is built",
+		(*compilation).elaborate, func(c *compilation) []*ir.Model { return []*ir.Model{c.model} }},
+	{"lower", "formats spell ops before anything is matched, so that rules speak of one matmul",
+		(*compilation).lower, func(c *compilation) []*ir.Model { return []*ir.Model{c.lowered} }},
+	{"bucket", "what a bucket doesn't need goes before fusion, which mustn't fuse it in; the tail comes, for it may fuse",
+		(*compilation).specialise, bucketModels},
+	{"fuse", "needs the rows of the bucket: kernels exist for some, and cost depends on them",
+		(*compilation).fuse, bucketModels},
+	{"place", "last: names and offsets are of the launches that are left",
+		(*compilation).place, nil},
+}
+
+func bucketModels(c *compilation) []*ir.Model {
+	var out []*ir.Model
+	for _, b := range c.buckets {
+		out = append(out, b.model)
+	}
+	return out
+}
+
+// Passes lists the pipeline, a line a pass: its name and why it stands there.
+func Passes() []string {
+	var out []string
+	for _, p := range passes {
+		out = append(out, fmt.Sprintf("%-10s %s", p.name, p.why))
+	}
+	return out
+}
+
+// run takes the compilation through the pipeline up to the pass called last; "" is all of it.
+func (c *compilation) run(last string) error {
+	for _, p := range passes {
+		if err := p.run(c); err != nil {
+			return err
+		}
+		if p.dump != nil {
+			for _, m := range p.dump(c) {
+				if err := m.Verify(); err != nil {
+					return fmt.Errorf("after %s, a bug in hipc: %w", p.name, err)
+				}
+			}
+		}
+		if p.name == last {
+			return nil
+		}
+	}
+	return nil
+}
+
+func start(opts Options) (*compilation, error) {
+	c := &compilation{opts: opts}
+	t, err := codegen.TargetByName(opts.Target)
+	c.target = t
+	return c, err
+}
+
+func (c *compilation) close() {
+	if c.ckpt != nil {
+		c.ckpt.Close()
+	}
+}
+
+// After runs the pipeline up to a pass and prints the graph there in the model language, for one bucket where they
+// differ. The text parses again.
+func After(opts Options, name, bucket string) (string, error) {
+	i := slices.IndexFunc(passes, func(p pass) bool { return p.name == name && p.dump != nil })
+	if i < 0 {
+		var names []string
+		for _, p := range passes {
+			if p.dump != nil {
+				names = append(names, p.name)
+			}
+		}
+		return "", fmt.Errorf("-after=%s: no graph is there to be seen; passes with one: %s", name, strings.Join(names, ", "))
+	}
+	c, err := start(opts)
+	if err != nil {
+		return "", err
+	}
+	defer c.close()
+	if err := c.run(name); err != nil {
+		return "", err
+	}
+	ms := passes[i].dump(c)
+	if len(ms) == 1 {
+		return ms[0].String(), nil
+	}
+	for j, b := range c.buckets {
+		if b.Name == bucket {
+			return ms[j].String(), nil
+		}
+	}
+	return "", fmt.Errorf("no bucket is called %s: there are %s", bucket, strings.Join(bucketNames(), ", "))
+}
+
+func bucketNames() []string {
+	var out []string
+	for _, b := range Buckets {
+		out = append(out, b.Name)
+	}
+	return out
+}
+
+func (c *compilation) parse() (err error) {
+	c.text, err = ReadText(c.opts.Model)
+	return err
+}
+
+func (c *compilation) elaborate() (err error) {
+	if c.opts.Weights != "" {
+		if c.ckpt, err = weights.Open(c.opts.Weights); err != nil {
+			return err
+		}
+	}
+	if c.model, c.sources, err = c.text.elaborate(c.ckpt, c.opts.Set); err != nil {
+		return err
+	}
+	logits := c.model.End.Results[0].Type
+	if len(logits.Dims) != 1 {
+		return fmt.Errorf("logits are %s, want one axis, the vocabulary", logits)
+	}
+	c.vocab = logits.Dims[0]
+	c.context = c.opts.Context
+	if c.context == 0 {
+		c.context = DefaultContext
+		if c.ckpt != nil {
+			if n, ok := number(c.ckpt.Config(), "max_position_embeddings"); ok && n >= 1 {
+				c.context = min(c.context, int(n))
+			}
+		}
+	}
+	return nil
+}
+
+func (c *compilation) lower() (err error) {
+	c.lowered, err = fusion.LowerModel(c.model)
+	return err
+}
+
+func (c *compilation) specialise() error {
+	for _, b := range Buckets {
+		m, err := b.specialise(c.lowered)
+		if err != nil {
+			return err
+		}
+		c.buckets = append(c.buckets, &bucketGraph{Bucket: b, model: m})
+	}
+	return nil
+}
+
+func (c *compilation) fuse() error {
+	for _, b := range c.buckets {
+		o, err := fusion.For(c.target.Name, b.dims(c.target, c.context), b.Picks)
+		if err != nil {
+			return err
+		}
+		o.Off = c.opts.NoFuse
+		if b.model, b.report, err = fusion.PlanModel(b.model, o); err != nil {
+			return fmt.Errorf("bucket %s: %w", b.Name, err)
+		}
+	}
+	return nil
+}
+
+func (c *compilation) place() error {
+	c.packed = &packList{target: c.target, context: c.context}
+	entries, reals := map[string]codegen.Entry{}, map[string]codegen.Real{}
+	p := &plan.Plan{
+		Version: plan.Version, Model: c.text.Name, Target: c.target.Name, Device: c.target.Device, Act: c.target.Act, KV: c.target.KV,
+		Layers: c.model.Layers, Vocab: c.vocab, Context: c.context, Page: c.target.Page,
+	}
+	rows := 1
+	for _, b := range c.buckets {
+		pl := &placer{target: c.target, bucket: b.Bucket, context: c.context, entries: entries, reals: reals, packed: c.packed}
+		if err := pl.place(b.model); err != nil {
+			return fmt.Errorf("bucket %s: %w", b.Name, err)
+		}
+		p.Buckets = append(p.Buckets, pl.out)
+		p.Arena = append(p.Arena, pl.arenas...)
+		rows = max(rows, b.rows())
+	}
+	var err error
+	if p.Weights, p.State, err = c.packed.plan(); err != nil {
+		return err
+	}
+	p.Cells = cells(c.context, c.target.Page, rows, c.vocab)
+	for _, name := range sortedKeys(entries) {
+		c.entries = append(c.entries, entries[name])
+	}
+	for _, name := range sortedKeys(reals) {
+		c.reals = append(c.reals, reals[name])
+	}
+	c.plan = p
+	if err := p.Check(); err != nil {
+		return fmt.Errorf("a bug in hipc: the plan doesn't hold: %w", err)
+	}
+	return nil
+}
+
+// Compile makes the artifact. If the machine lacks the target's compiler, everything but the compiled object is
+// written, and the error is the *codegen.MissingTool that says what to install.
+func Compile(ctx context.Context, opts Options) (*Result, error) {
+	begun := time.Now()
+	c, err := start(opts)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	if err := c.run(""); err != nil {
+		return nil, err
+	}
+	return c.write(ctx, begun)
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Source gives a file's text for errors that point into it.
+func Source(file string) (string, bool) {
+	b, err := os.ReadFile(file)
+	return string(b), err == nil
+}

@@ -1,0 +1,393 @@
+package compiler
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"hipc/codegen"
+	"hipc/ir"
+	"hipc/kernels"
+	"hipc/runtime/plan"
+)
+
+// align is the least distance of two buffers: a cache line, and the widest load of any target.
+const align = 64
+
+// A placer turns the fused graphs of one bucket into steps, entries and buffers.
+type placer struct {
+	target  *codegen.Target
+	bucket  Bucket
+	context int
+	entries map[string]codegen.Entry
+	reals   map[string]codegen.Real
+	packed  *packList
+	out     plan.Bucket
+	arenas  []plan.Arena
+	carried map[string]carry // buffers that live across parts, by name
+	top     int              // bytes that carried buffers take
+}
+
+type carry struct {
+	typ ir.Type
+	at  int
+}
+
+// place makes the plan of a bucket of the fused model m.
+func (p *placer) place(m *ir.Model) error {
+	p.out = plan.Bucket{Name: p.bucket.Name, Seqs: p.bucket.Seqs, Rows: p.bucket.Rows, Picks: p.bucket.Picks, Tail: p.bucket.Tail}
+	p.carried = map[string]carry{}
+	for _, g := range m.Graphs()[1:] {
+		for _, v := range g.Params {
+			if err := p.carry(v); err != nil {
+				return err
+			}
+		}
+	}
+	// What a graph gives goes where its successor takes it: the names of all of a graph's successors agree, since
+	// bodies are distinct by successor.
+	after := map[*ir.Graph]*ir.Graph{m.Begin: m.BodyOf(0).Graph}
+	for l := range m.Layers {
+		next := m.End
+		if l+1 < m.Layers {
+			next = m.BodyOf(l + 1).Graph
+		}
+		g := m.BodyOf(l).Graph
+		if old := after[g]; old != nil && !sameNames(old.Params, next.Params) {
+			return fmt.Errorf("place: %s is followed by %s and by %s, which take other values", g.Name, old.Name, next.Name)
+		}
+		after[g] = next
+	}
+	if err := p.part(m.Begin, nil, after[m.Begin]); err != nil {
+		return err
+	}
+	for _, b := range m.Bodies {
+		if err := p.part(b.Graph, b.Layers, after[b.Graph]); err != nil {
+			return err
+		}
+	}
+	return p.part(m.End, nil, nil)
+}
+
+func sameNames(a, b []*ir.Value) bool {
+	return slices.EqualFunc(a, b, func(x, y *ir.Value) bool { return x.Name == y.Name })
+}
+
+// carry gives a carried value its place, for all parts.
+func (p *placer) carry(v *ir.Value) error {
+	if old, ok := p.carried[v.Name]; ok {
+		if !old.typ.Equal(v.Type) {
+			return fmt.Errorf("place: %s is carried as %s and as %s", v.Name, old.typ, v.Type)
+		}
+		return nil
+	}
+	p.carried[v.Name] = carry{v.Type, p.top}
+	p.top += p.bytes(v.Type)
+	return nil
+}
+
+func (p *placer) bytes(t ir.Type) int {
+	size := 4
+	if t.Elem == ir.Act {
+		size = p.target.ActBytes()
+	}
+	n := t.Size() * p.bucket.rows() * size
+	return (n + align - 1) / align * align
+}
+
+// part turns one graph into steps and places its buffers.
+func (p *placer) part(g *ir.Graph, layers []int, next *ir.Graph) error {
+	if len(g.Nodes) == 0 {
+		return nil
+	}
+	names, err := p.names(g, next)
+	if err != nil {
+		return err
+	}
+	part := plan.Part{Name: g.Name, Layers: plan.FormatRanges(layers)}
+	at := map[*ir.Node]int{} // node -> step
+	for i := 0; i < len(g.Nodes); {
+		group := launch(g.Nodes[i:])
+		for _, n := range group {
+			at[n] = len(part.Steps)
+		}
+		step, err := p.step(group, names, layers)
+		if err != nil {
+			return fmt.Errorf("%s: %w", g.Name, err)
+		}
+		part.Steps = append(part.Steps, step)
+		i += len(group)
+	}
+	p.out.Parts = append(p.out.Parts, part)
+	slots, err := p.slots(g, names, at, len(part.Steps))
+	if err != nil {
+		return fmt.Errorf("%s: %w", g.Name, err)
+	}
+	if len(slots) > 0 {
+		p.arenas = append(p.arenas, plan.Arena{Bucket: p.bucket.Name, Part: g.Name, Slots: slots})
+	}
+	return nil
+}
+
+// launch is the run of nodes that share the first one's launch.
+func launch(nodes []*ir.Node) []*ir.Node {
+	n := 1
+	for nodes[0].Launch > 0 && n < len(nodes) && nodes[n].Launch == nodes[0].Launch {
+		n++
+	}
+	return nodes[:n]
+}
+
+// names says what each value's buffer is called. A result that goes to the successor has the successor's name for it.
+func (p *placer) names(g *ir.Graph, next *ir.Graph) (map[*ir.Value]string, error) {
+	names := map[*ir.Value]string{}
+	taken := map[string]bool{}
+	for _, v := range g.Params {
+		names[v] = v.Name
+		taken[v.Name] = true
+	}
+	if next != nil {
+		for i, r := range g.Results {
+			q := next.Params[i].Name
+			if old, ok := names[r]; ok && old != q {
+				return nil, fmt.Errorf("place: %s of %s would be carried as %s and as %s", r.Name, g.Name, old, q)
+			}
+			names[r] = q
+			taken[q] = true
+		}
+	}
+	for _, n := range g.Nodes {
+		for _, o := range n.Outs {
+			if names[o] != "" {
+				continue
+			}
+			name := o.Name
+			for i := 2; taken[name] || p.isCell(name); i++ {
+				name = fmt.Sprintf("%s_%d", o.Name, i)
+			}
+			if o.Type.Elem == ir.I32 && len(o.Type.Dims) == 0 {
+				name = "next" // the tail's token goes to its cell
+			}
+			names[o], taken[name] = name, true
+		}
+	}
+	return names, nil
+}
+
+func (p *placer) isCell(name string) bool {
+	for _, c := range cells(p.context, 1, 1, 1) {
+		if c.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// step turns the nodes of one launch into a step and its kernel's entry.
+func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int) (plan.Step, error) {
+	var s plan.Step
+	var insts []string
+	type operandLists struct{ in, out, state []string }
+	var lists []operandLists
+	entry := codegen.Entry{}
+	for _, n := range group {
+		c, err := kernels.Find(p.target.Name, n, p.bucket.dims(p.target, p.context))
+		if err != nil {
+			return s, err
+		}
+		var l operandLists
+		for _, a := range n.Args {
+			switch {
+			case a.Lit != nil || a.Type.Elem == ir.KV:
+			case a.Weight != nil:
+				name, err := p.packed.add(a, layers, c.Layout)
+				if err != nil {
+					return s, err
+				}
+				l.in = append(l.in, name)
+			default:
+				l.in = append(l.in, names[a])
+			}
+		}
+		l.in = append(l.in, c.Cells...)
+		for _, o := range n.Outs {
+			if o.Type.Elem != ir.KV {
+				l.out = append(l.out, names[o])
+			}
+		}
+		l.state = states(n)
+		p.packed.states(n, l.state, layers)
+		lists = append(lists, l)
+		insts = append(insts, c.Inst)
+		entry.Parts = append(entry.Parts, codegen.EntryPart{Inst: c.Inst, Header: c.Kernel.Header, Grid: c.Grid})
+		s.Grid += c.Grid
+		s.Block = max(s.Block, c.Block)
+		s.LDS = max(s.LDS, c.LDS)
+		for _, r := range c.Reals {
+			p.reals[r.Name] = codegen.Real{Name: r.Name, Value: r.Value}
+		}
+		times := max(len(layers), 1)
+		bytes, ops := kernels.Work(n, p.bucket.rows(), p.target.ActBytes())
+		p.out.Cost.Bytes += times * bytes
+		p.out.Cost.Ops += times * ops
+	}
+	for _, l := range lists {
+		s.In = append(s.In, l.in...)
+		s.Out = append(s.Out, l.out...)
+		s.State = append(s.State, l.state...)
+	}
+	in, out, state := 0, len(s.In), len(s.In)+len(s.Out)
+	for i, l := range lists {
+		entry.Parts[i].Args = slices.Concat(span(in, len(l.in)), span(out, len(l.out)), span(state, len(l.state)))
+		in, out, state = in+len(l.in), out+len(l.out), state+len(l.state)
+	}
+	s.Inst = strings.Join(insts, " | ")
+	s.Kernel = kernelName(insts)
+	entry.Name = s.Kernel
+	p.entries[s.Kernel] = entry
+	p.out.Cost.Steps += max(len(layers), 1)
+	return s, nil
+}
+
+func span(from, n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = from + i
+	}
+	return out
+}
+
+// states are the states that n reads or writes, through its handles too.
+func states(n *ir.Node) []string {
+	out := n.States()
+	for _, a := range n.Args {
+		if a.Type.Elem == ir.KV && a.Node != nil {
+			for _, s := range a.Node.States() {
+				if !slices.Contains(out, s) {
+					out = append(out, s)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// kernelName names a kernel after its instances: matmul<Q4_1, 576, 576, 1> is matmul_q4_1_576_576_1, siblings follow
+// each other, equal ones counted.
+func kernelName(insts []string) string {
+	var parts []string
+	for i := 0; i < len(insts); {
+		j := i
+		for j < len(insts) && insts[j] == insts[i] {
+			j++
+		}
+		name := strings.ToLower(strings.Join(strings.FieldsFunc(insts[i], func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_')
+		}), "_"))
+		if j-i > 1 {
+			name += fmt.Sprintf("_x%d", j-i)
+		}
+		parts = append(parts, name)
+		i = j
+	}
+	return strings.Join(parts, "__")
+}
+
+// A live is a buffer's life within a part: from the step that makes it to the last that reads it.
+type live struct {
+	v        *ir.Value
+	name     string
+	from, to int
+	bytes    int
+}
+
+// slots gives the part's buffers their places: carried ones have theirs, the others go largest first into the lowest
+// gap that is free all their life.
+func (p *placer) slots(g *ir.Graph, names map[*ir.Value]string, at map[*ir.Node]int, steps int) ([]plan.Slot, error) {
+	lives := map[*ir.Value]*live{}
+	for _, n := range g.Nodes {
+		for _, o := range n.Outs {
+			if o.Type.Elem != ir.KV && names[o] != "next" {
+				lives[o] = &live{v: o, name: names[o], from: at[n], to: at[n], bytes: p.bytes(o.Type)}
+			}
+		}
+	}
+	paramEnd := map[string]int{}
+	for _, n := range g.Nodes {
+		for _, a := range n.Args {
+			if l := lives[a]; l != nil {
+				l.to = max(l.to, at[n])
+			} else if a.IsParam() {
+				paramEnd[a.Name] = at[n]
+			}
+		}
+	}
+	for _, r := range g.Results {
+		if l := lives[r]; l != nil {
+			l.to = steps
+		}
+	}
+	var out []plan.Slot
+	slot := func(name string, t ir.Type, at int) {
+		rows := ir.Of(t.Elem, append([]int{p.bucket.rows()}, t.Dims...)...)
+		if t.Elem == ir.Act {
+			rows.Elem = ir.Elem(p.target.Act)
+		}
+		out = append(out, plan.Slot{Name: name, Type: rows.String(), Offset: at, Bytes: p.bytes(t)})
+	}
+	var local []*live
+	for _, name := range sortedCarried(p.carried, g, names) {
+		slot(name, p.carried[name].typ, p.carried[name].at)
+	}
+	for _, n := range g.Nodes {
+		for _, o := range n.Outs {
+			l := lives[o]
+			if l == nil {
+				continue
+			}
+			if _, ok := p.carried[l.name]; ok {
+				if end, read := paramEnd[l.name]; read && end >= l.from {
+					return nil, fmt.Errorf("place: %s is still read at step %d, where its successor is made", l.name, l.from)
+				}
+				continue
+			}
+			local = append(local, l)
+		}
+	}
+	sort.SliceStable(local, func(i, j int) bool { return local[i].bytes > local[j].bytes })
+	offset := map[*live]int{}
+	for i, l := range local {
+		at := p.top
+		for moved := true; moved; {
+			moved = false
+			for _, m := range local[:i] {
+				if m.from <= l.to && l.from <= m.to && offset[m] < at+l.bytes && at < offset[m]+m.bytes {
+					at, moved = offset[m]+m.bytes, true
+				}
+			}
+		}
+		offset[l] = at
+	}
+	sort.SliceStable(local, func(i, j int) bool { return local[i].from < local[j].from })
+	for _, l := range local {
+		slot(l.name, l.v.Type, offset[l])
+	}
+	return out, nil
+}
+
+// sortedCarried lists the carried buffers that g touches, by place.
+func sortedCarried(carried map[string]carry, g *ir.Graph, names map[*ir.Value]string) []string {
+	used := map[string]bool{}
+	for _, name := range names {
+		used[name] = true
+	}
+	var out []string
+	for name := range carried {
+		if used[name] {
+			out = append(out, name)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return carried[out[i]].at < carried[out[j]].at })
+	return out
+}

@@ -1,0 +1,107 @@
+package compiler
+
+import (
+	"errors"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"hipc/ir/syntax"
+)
+
+// TestModelErrors reads tests/testdata/model_errors.txt: each chunk must give exactly the error that stands on its line.
+func TestModelErrors(t *testing.T) {
+	data, err := os.ReadFile("../tests/testdata/model_errors.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := regexp.MustCompile(` *### "(.*)"$`)
+	for i, chunk := range strings.Split(string(data), "\n---\n") {
+		var text []string
+		line, want := 0, ""
+		for n, l := range strings.Split(chunk, "\n") {
+			if m := mark.FindStringSubmatch(l); m != nil {
+				want, line = m[1], n+1
+				l = mark.ReplaceAllString(l, "")
+			}
+			text = append(text, l)
+		}
+		_, _, err := func() (any, any, error) {
+			txt, err := ParseText("m.yaml", strings.Join(text, "\n"))
+			if err != nil {
+				return nil, nil, err
+			}
+			return txt.elaborate(nil, nil)
+		}()
+		var list syntax.Errors
+		list.Add(err)
+		if len(list) == 0 {
+			t.Errorf("chunk %d: no error, want %q", i+1, want)
+			continue
+		}
+		e := list[0]
+		if e.Pos.Line != line || !regexp.MustCompile(want).MatchString(e.Msg) {
+			t.Errorf("chunk %d: got %v\nwant line %d: %s", i+1, err, line, want)
+		}
+		for _, o := range list[1:] {
+			t.Errorf("chunk %d: a second error for one mistake: %v", i+1, o)
+		}
+	}
+}
+
+func TestErrorIsRenderedWithLineAndCaret(t *testing.T) {
+	src := "model: m\ndims: {d: hidden_size = 64}\ngraph: |\n  block layer(h) = h + rmsnrm(h, @norm, 1e-5)\n  h = embed(token, @e[8, d])\n  repeat h through layers[1]: layer\n  logits = linear(h, @head[8])\n"
+	txt, err := ParseText("m.yaml", src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = txt.elaborate(nil, nil)
+	got := syntax.Render(err, func(string) (string, bool) { return src, true })
+	want := "m.yaml:4:24: no op or block is called rmsnrm; did you mean rmsnorm?\n" +
+		"      block layer(h) = h + rmsnrm(h, @norm, 1e-5)\n" +
+		"                           ^\n"
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestAtMostTenErrorsSorted(t *testing.T) {
+	var lines []string
+	for range 15 {
+		lines = append(lines, "    x = nothing_here + 1")
+	}
+	src := "model: m\ngraph: |\n  block layer(h) {\n" + strings.Join(lines, "\n") + "\n    return h\n  }\n  h = embed(token, @e[8, 64])\n  repeat h through layers[1]: layer\n  logits = linear(h, @head[8])\n"
+	txt, err := ParseText("m.yaml", src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = txt.elaborate(nil, nil)
+	var list syntax.Errors
+	if !errors.As(err, &list) || len(list) != 11 || list[10].Msg != "and 5 more" {
+		t.Fatalf("got %d errors: %v", len(list), err)
+	}
+	for i := 1; i < 10; i++ {
+		if list[i].Pos.Line <= list[i-1].Pos.Line {
+			t.Errorf("not sorted: %v after %v", list[i].Pos, list[i-1].Pos)
+		}
+	}
+}
+
+// TestOnePageServesTheFamily: --set and the text's published values give the dims; one that isn't there is refused.
+func TestSet(t *testing.T) {
+	txt, err := ReadText("../models/llama.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _, err := txt.elaborate(nil, map[string]string{"L": "2", "F": "64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Layers != 2 || !strings.Contains(m.String(), "@layers.{l}.mlp.up_proj:bf16[64,2048]") {
+		t.Errorf("--set had no effect:\n%s", m)
+	}
+	if _, _, err := txt.elaborate(nil, map[string]string{"LL": "2"}); err == nil || !strings.Contains(err.Error(), "no dim or real LL; did you mean L?") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,249 @@
+package compiler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+	"hipc/codegen"
+	"hipc/ir"
+	"hipc/kernels"
+	"hipc/runtime/plan"
+	"hipc/runtime/text/files"
+)
+
+// A Result says what Compile has made.
+type Result struct {
+	Dir     string
+	Plan    *plan.Plan
+	Missing *codegen.MissingTool // why there is no compiled object, if there is none
+	Unfused int                  // steps of a token of decode_1 with -fuse=off
+	Skipped []string             // what the checkpoint holds and the model doesn't use, a line each
+	// NoWeights says that no checkpoint was given: the artifact can be read, not run.
+	NoWeights bool
+	Stages    []Stage
+}
+
+// A Stage is how long a part of the work took.
+type Stage struct {
+	Name string
+	Took time.Duration
+}
+
+// Names of an artifact's members.
+const (
+	planFile       = "plan.go"
+	graphFile      = "graph.txt"
+	reportFile     = "kernels.txt"
+	tokenizerFile  = "tokenizer.json"
+	templateFile   = "chat_template.jinja"
+	generationFile = "generation.json"
+)
+
+// write puts the artifact into its place: text first, then the compiled object beside the packed weights.
+func (c *compilation) write(ctx context.Context, begun time.Time) (*Result, error) {
+	members, err := c.members()
+	if err != nil {
+		return nil, err
+	}
+	f, err := newFolder(c.opts.Out)
+	if err != nil {
+		return nil, err
+	}
+	defer f.abandon()
+	if err := c.room(f); err != nil {
+		return nil, err
+	}
+	r := &Result{Dir: c.opts.Out, Plan: c.plan, Unfused: c.unfused(), NoWeights: c.ckpt == nil}
+	if c.ckpt != nil {
+		for _, s := range c.ckpt.Skipped() {
+			r.Skipped = append(r.Skipped, s.Name+": "+s.Reason)
+		}
+	}
+	man := &plan.Manifest{Format: plan.FormatVersion, Model: c.plan.Model, Target: c.plan.Target,
+		ModelText: plan.Digest("", []byte(c.text.Source)).SHA256,
+		Compilers: []plan.Compiler{{Name: "hipc", Version: c.opts.Version}}}
+	for name, data := range members {
+		if err := f.write(name, data); err != nil {
+			return nil, err
+		}
+	}
+	r.Stages = append(r.Stages, Stage{"plan", time.Since(begun)})
+
+	var object, weights Stage
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		object, err = c.object(gctx, f, man, r, members)
+		return err
+	})
+	if c.ckpt != nil {
+		g.Go(func() (err error) {
+			weights, err = c.weights(gctx, f, man)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("stopped: nothing was left at %s", c.opts.Out)
+		}
+		return nil, err
+	}
+	r.Stages = append(r.Stages, object, weights)
+	for _, name := range sortedKeys(members) {
+		man.Members = append(man.Members, plan.Digest(name, members[name]))
+	}
+	man.Plan = plan.Digest(planFile, members[planFile]).SHA256
+	out, err := man.Write()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.write(plan.ManifestName, out); err != nil {
+		return nil, err
+	}
+	return r, f.commit()
+}
+
+// members are the files that come of the passes and of the checkpoint's text: everything but what other programs make,
+// and the weights.
+func (c *compilation) members() (map[string][]byte, error) {
+	src, err := codegen.PlanSource(c.plan)
+	if err != nil {
+		return nil, err
+	}
+	m := map[string][]byte{
+		planFile:        src,
+		graphFile:       []byte(c.graphText()),
+		c.target.Source: codegen.Source(c.target, c.plan.Model, c.entries, c.reals),
+	}
+	templates, err := codegen.Templates(c.target, kernels.Templates, c.entries)
+	if err != nil {
+		return nil, err
+	}
+	for name, data := range templates {
+		m[name] = data
+	}
+	if c.ckpt == nil {
+		return m, nil
+	}
+	tok, chat, gen, err := c.textFiles()
+	if err != nil {
+		return nil, err
+	}
+	for name, data := range map[string][]byte{tokenizerFile: tok, templateFile: chat, generationFile: gen} {
+		if len(data) > 0 {
+			m[name] = data
+		}
+	}
+	return m, nil
+}
+
+// textFiles are the tokenizer, the chat template and how a sequence stops.
+func (c *compilation) textFiles() (tok, chat, gen []byte, err error) {
+	if g := c.ckpt.GGUF(); g != nil {
+		return files.FromGGUF(g)
+	}
+	dir := c.ckpt.Path
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		dir = filepath.Dir(dir)
+	}
+	return files.FromHF(os.DirFS(dir))
+}
+
+// graphText is graph.txt: the lowered graph, and each bucket's as it was fused.
+func (c *compilation) graphText() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# --- lowered\n%s", c.lowered)
+	for _, g := range c.buckets {
+		fmt.Fprintf(&b, "# --- %s\n%s", g.Name, g.model)
+	}
+	return b.String()
+}
+
+// unfused counts the steps of one token without any fusion.
+func (c *compilation) unfused() int {
+	n := 0
+	count := func(g *ir.Graph) { n += g.Primitives() }
+	m := c.buckets[0].model
+	count(m.Begin)
+	for _, b := range m.Bodies {
+		for range b.Layers {
+			count(b.Graph)
+		}
+	}
+	count(m.End)
+	return n
+}
+
+// room refuses before anything is written if the disk can't hold the weights.
+func (c *compilation) room(f *folder) error {
+	var st unix.Statfs_t
+	if c.ckpt == nil || unix.Statfs(f.tmp, &st) != nil {
+		return nil
+	}
+	need, free := c.plan.WeightBytes()+64<<20, int64(st.Bavail)*st.Bsize
+	if free < need {
+		return fmt.Errorf("the disk is full: %s needs %d MiB and has %d MiB free; make room there, or give another -o", c.opts.Out, need>>20, free>>20)
+	}
+	return nil
+}
+
+// object compiles the kernels. A missing compiler is noted, not an error: plan and source are worth having.
+func (c *compilation) object(ctx context.Context, f *folder, man *plan.Manifest, r *Result, members map[string][]byte) (Stage, error) {
+	begun := time.Now()
+	built, err := codegen.Build(ctx, c.target, f.tmp)
+	var missing *codegen.MissingTool
+	switch {
+	case errors.As(err, &missing):
+		r.Missing = missing
+		return Stage{"kernels", time.Since(begun)}, nil
+	case err != nil:
+		return Stage{}, full(err, f.place)
+	}
+	man.Compilers = append(man.Compilers, built.Compiler)
+	report, err := codegen.Report(c.target, f.tmp)
+	if err != nil {
+		return Stage{}, err
+	}
+	members[reportFile] = report
+	if err := f.write(reportFile, report); err != nil {
+		return Stage{}, err
+	}
+	members[c.target.Object], err = os.ReadFile(filepath.Join(f.tmp, c.target.Object))
+	return Stage{"kernels", time.Since(begun)}, err
+}
+
+// weights packs the checkpoint.
+func (c *compilation) weights(ctx context.Context, f *folder, man *plan.Manifest) (Stage, error) {
+	begun := time.Now()
+	total := c.plan.WeightBytes()
+	name := "weights-" + c.packed.layout() + ".bin"
+	file, err := os.OpenFile(filepath.Join(f.tmp, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return Stage{}, full(err, f.place)
+	}
+	defer file.Close()
+	var sums plan.ChunkHash
+	k := &packer{src: c.sources, values: c.packed.values()}
+	progress := func(done int64) {
+		if c.opts.Progress != nil {
+			c.opts.Progress("packing", done, total)
+		}
+	}
+	if err := k.pack(ctx, io.MultiWriter(file, &sums), c.plan, progress); err != nil {
+		return Stage{}, full(err, f.place)
+	}
+	digest, err := c.ckpt.Digest(nil)
+	if err != nil {
+		return Stage{}, err
+	}
+	man.Checkpoint = []plan.Member{{Name: filepath.Base(c.ckpt.Path), Bytes: c.ckpt.Bytes(), SHA256: digest}}
+	man.Weights = &plan.WeightsFile{File: name, Bytes: total, Kinds: c.plan.Kinds(), Chunks: sums.Sums()}
+	return Stage{"weights", time.Since(begun)}, full(file.Close(), f.place)
+}
