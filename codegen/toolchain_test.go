@@ -44,9 +44,16 @@ func object(t *testing.T, target *Target, dir string) []byte {
 // machine's compilers takes the row's arguments, for each row.
 func TestBuildDeterministic(t *testing.T) {
 	for _, target := range Targets {
+		tried := map[string]bool{}
 		for _, c := range target.Compilers {
 			if c.Env != "" {
 				continue
+			}
+			if path, err := exec.LookPath(c.Program); err == nil {
+				if path, err = filepath.EvalSymlinks(path); err == nil && tried[path] {
+					continue // c++ and g++ are mostly one program
+				}
+				tried[path] = true
 			}
 			t.Run(target.Name+"/"+c.Program, func(t *testing.T) {
 				one := *target

@@ -41,23 +41,9 @@ func (p *packList) add(v *ir.Value, layers []int, layout string) (string, error)
 	if v.Type.Elem == ir.F32 && len(v.Type.Dims) == 1 {
 		layout = "rows"
 	}
-	name, at := v.Weight.Path, layers
-	if strings.Contains(name, "{l+1}") {
-		name, at = strings.ReplaceAll(name, "{l+1}", "{l}"), nil
-		for _, l := range layers {
-			at = append(at, l+1)
-		}
-	} else if i := strings.IndexByte(name, '.'); layers == nil && strings.HasPrefix(name, "layers.") && i >= 0 {
-		// The first layer's head, moved before the layers by rotation: layers.0.… is layer 0 of layers.{l}.…
-		var l int
-		rest := name[i+1:]
-		if n, _ := fmt.Sscanf(rest, "%d.", &l); n == 1 {
-			name, at = "layers.{l}"+rest[strings.IndexByte(rest, '.'):], []int{l}
-		}
-	}
-	if !strings.Contains(name, "{l}") {
-		at = nil
-	}
+	name, at := canonical(v.Weight.Path, layers)
+	operand := v.Weight.Path
+	v = canonicalWeight(v, layers)
 	for _, w := range p.list {
 		if w.name != name || w.layers == nil != (at == nil) {
 			continue
@@ -77,10 +63,51 @@ func (p *packList) add(v *ir.Value, layers []int, layout string) (string, error)
 			}
 		}
 		slices.Sort(w.layers)
-		return v.Weight.Path, nil
+		return operand, nil
 	}
 	p.list = append(p.list, &packed{v, name, layout, slices.Clone(at)})
-	return v.Weight.Path, nil
+	return operand, nil
+}
+
+// canonical is the name under which the plan lists a weight that steps of these layers call path, and the layers whose
+// it is: layers.{l+1}.x of layers 0-28 is layers.{l}.x of 1-29. Rotation moves the first layer's head before the layers,
+// where {l} is 0: layers.0.x is layers.{l}.x of layer 0.
+func canonical(path string, layers []int) (string, []int) {
+	if strings.Contains(path, "{l+1}") {
+		var next []int
+		for _, l := range layers {
+			next = append(next, l+1)
+		}
+		return strings.ReplaceAll(path, "{l+1}", "{l}"), next
+	}
+	if layers == nil {
+		if head, rest, ok := strings.Cut(path, ".0."); ok {
+			return head + ".{l}." + rest, []int{0}
+		}
+	}
+	if strings.Contains(path, "{l}") {
+		return path, layers
+	}
+	return path, nil
+}
+
+// canonicalWeight is v under its canonical name, and so what it's folded from.
+func canonicalWeight(v *ir.Value, layers []int) *ir.Value {
+	if v.Weight == nil {
+		return v
+	}
+	out, w := *v, *v.Weight
+	w.Path, _ = canonical(w.Path, layers)
+	if w.Fold != nil {
+		fold := *w.Fold
+		fold.Args = slices.Clone(fold.Args)
+		for i, a := range fold.Args {
+			fold.Args[i] = canonicalWeight(a, layers)
+		}
+		w.Fold = &fold
+	}
+	out.Weight = &w
+	return &out
 }
 
 // states records the states that a step of these layers keeps.

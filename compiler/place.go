@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -27,6 +28,7 @@ type placer struct {
 	arenas  []plan.Arena
 	carried map[string]carry // buffers that live across parts, by name
 	top     int              // bytes that carried buffers take
+	taken   map[string]bool  // names of cells and weights: no buffer may have one
 }
 
 type carry struct {
@@ -37,7 +39,19 @@ type carry struct {
 // place makes the plan of a bucket of the fused model m.
 func (p *placer) place(m *ir.Model) error {
 	p.out = plan.Bucket{Name: p.bucket.Name, Seqs: p.bucket.Seqs, Rows: p.bucket.Rows, Picks: p.bucket.Picks, Tail: p.bucket.Tail}
-	p.carried = map[string]carry{}
+	p.carried, p.taken = map[string]carry{}, map[string]bool{}
+	for _, c := range cells(p.context, 1, 1, 1) {
+		p.taken[c.Name] = true
+	}
+	for _, g := range m.Graphs() {
+		for _, n := range g.Nodes {
+			for _, a := range n.Args {
+				if a.Weight != nil {
+					p.taken[a.Weight.Path] = true
+				}
+			}
+		}
+	}
 	for _, g := range m.Graphs()[1:] {
 		for _, v := range g.Params {
 			if err := p.carry(v); err != nil {
@@ -142,7 +156,7 @@ func launch(nodes []*ir.Node) []*ir.Node {
 // names says what each value's buffer is called. A result that goes to the successor has the successor's name for it.
 func (p *placer) names(g *ir.Graph, next *ir.Graph) (map[*ir.Value]string, error) {
 	names := map[*ir.Value]string{}
-	taken := map[string]bool{}
+	taken := maps.Clone(p.taken)
 	for _, v := range g.Params {
 		names[v] = v.Name
 		taken[v.Name] = true
@@ -163,7 +177,7 @@ func (p *placer) names(g *ir.Graph, next *ir.Graph) (map[*ir.Value]string, error
 				continue
 			}
 			name := o.Name
-			for i := 2; taken[name] || p.isCell(name); i++ {
+			for i := 2; taken[name]; i++ {
 				name = fmt.Sprintf("%s_%d", o.Name, i)
 			}
 			if o.Type.Elem == ir.I32 && len(o.Type.Dims) == 0 {
@@ -173,15 +187,6 @@ func (p *placer) names(g *ir.Graph, next *ir.Graph) (map[*ir.Value]string, error
 		}
 	}
 	return names, nil
-}
-
-func (p *placer) isCell(name string) bool {
-	for _, c := range cells(p.context, 1, 1, 1) {
-		if c.Name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // step turns the nodes of one launch into a step and its kernel's entry.

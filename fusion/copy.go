@@ -68,21 +68,3 @@ func (c *copier) results(out, g *ir.Graph) {
 		out.Results = append(out.Results, c.value(r))
 	}
 }
-
-// unpicked is g without pick: the bucket picks all of its rows, or none, and then what follows isn't run.
-func unpicked(g *ir.Graph, o *Options) *ir.Graph {
-	if o.Picks != o.Rows && o.Picks != 0 {
-		return g
-	}
-	c := newCopier()
-	out := c.graph(g)
-	for _, n := range g.Nodes {
-		if n.Op.Name == "pick" && n.Body == nil {
-			c.values[n.Outs[0]] = c.value(n.Args[0])
-			continue
-		}
-		out.Nodes = append(out.Nodes, c.node(n))
-	}
-	c.results(out, g)
-	return out
-}

@@ -8,15 +8,25 @@ import (
 type piece struct {
 	match *Match // nil: a single node
 	nodes bitset
-	cost  int64 // picoseconds: whole numbers add up the same in any order
+	cost  price
 }
+
+// A price orders covers. Both parts add up; whole numbers do so in any order.
+type price struct {
+	time int64 // picoseconds
+	rank int64 // nodes times the rule's place in its file, a single node standing behind all rules: decides ties
+}
+
+func (p price) plus(q price) price { return price{p.time + q.time, p.rank + q.rank} }
+
+func (p price) less(q price) bool { return p.time < q.time || p.time == q.time && p.rank < q.rank }
 
 // lacking is the cost of a node that has no kernel: dearer than any cover in which every node has one, so that a match
 // that covers it always pays.
 const lacking = int64(1) << 50
 
 // cover chooses pieces that cover every node once at the least total cost, and that can be put in an order. Every node
-// must be a piece of its own. Among equals the piece that stands first wins.
+// must be a piece of its own. Among equals the one with the rules that stand first wins.
 //
 // Pieces that overlap, directly or through others, are solved together, the rest apart: costs add up. One such group is
 // solved over sets of covered nodes, lowest uncovered node first. Pieces that are legal one by one may still need each
@@ -30,7 +40,7 @@ func (s *site) cover(pieces []*piece) []*piece {
 type tried struct{ sets map[string]bool }
 
 // coverWithout is cover without the banned pieces: nil if they're needed.
-func (s *site) coverWithout(pieces []*piece, banned []int, t *tried) ([]*piece, int64) {
+func (s *site) coverWithout(pieces []*piece, banned []int, t *tried) ([]*piece, price) {
 	free := pieces[:0:0]
 	for i, p := range pieces {
 		if !slices.Contains(banned, i) {
@@ -38,21 +48,21 @@ func (s *site) coverWithout(pieces []*piece, banned []int, t *tried) ([]*piece, 
 		}
 	}
 	var chosen []*piece
-	var total int64
+	var total price
 	left := len(s.graph.Nodes)
 	for _, group := range overlapping(free, len(s.graph.Nodes)) {
 		best := cheapest(group, len(s.graph.Nodes))
 		if best == nil {
-			return nil, 0
+			return nil, price{}
 		}
-		total += best.cost
+		total = total.plus(best.cost)
 		for ; best.first != nil; best = best.rest {
 			chosen = append(chosen, best.first)
 			left -= len(best.first.nodes.members())
 		}
 	}
 	if left > 0 { // so much is banned that a node is in no piece
-		return nil, 0
+		return nil, price{}
 	}
 	slices.SortStableFunc(chosen, func(a, b *piece) int { return a.nodes.members()[0] - b.nodes.members()[0] })
 	cycle := s.cycle(chosen)
@@ -60,7 +70,13 @@ func (s *site) coverWithout(pieces []*piece, banned []int, t *tried) ([]*piece, 
 		return chosen, total
 	}
 	var best []*piece
-	var bestCost int64
+	var bestCost price
+	if len(t.sets) > mostBans {
+		for _, p := range cycle {
+			banned = append(slices.Clone(banned), slices.Index(pieces, p))
+		}
+		return s.coverWithout(pieces, banned, t)
+	}
 	for _, p := range cycle {
 		without := append(slices.Clone(banned), slices.Index(pieces, p))
 		slices.Sort(without)
@@ -72,12 +88,18 @@ func (s *site) coverWithout(pieces []*piece, banned []int, t *tried) ([]*piece, 
 			continue
 		}
 		t.sets[set.key()] = true
-		if c, cost := s.coverWithout(pieces, without, t); c != nil && (best == nil || cost < bestCost) {
+		if c, cost := s.coverWithout(pieces, without, t); c != nil && (best == nil || cost.less(bestCost)) {
 			best, bestCost = c, cost
 		}
 	}
 	return best, bestCost
 }
+
+// Bounds for graphs that no model has: beyond them a cover is found without looking at all of them.
+const (
+	mostStates = 1 << 14 // sets of covered nodes in one group
+	mostBans   = 1 << 8  // sets of banned pieces
+)
 
 // overlapping divides pieces into groups that share no node.
 func overlapping(pieces []*piece, n int) [][]*piece {
@@ -116,7 +138,7 @@ func overlapping(pieces []*piece, n int) [][]*piece {
 
 // A state is the best way to cover what is left of a group.
 type state struct {
-	cost  int64
+	cost  price
 	first *piece // nil: nothing is left
 	rest  *state
 }
@@ -150,8 +172,14 @@ func cheapest(group []*piece, n int) *state {
 				continue
 			}
 			rest := solve(covered.union(p.nodes), from+1)
-			if rest != nil && (best == nil || p.cost+rest.cost < best.cost) {
-				best = &state{p.cost + rest.cost, p, rest}
+			if rest == nil {
+				continue
+			}
+			if cost := p.cost.plus(rest.cost); best == nil || cost.less(best.cost) {
+				best = &state{cost, p, rest}
+			}
+			if len(memo) > mostStates {
+				break
 			}
 		}
 		memo[key] = best

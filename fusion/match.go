@@ -34,6 +34,7 @@ func newSite(g *ir.Graph, o *Options) *site {
 	s := &site{graph: g, index: map[*ir.Node]int{}, byOp: map[*ir.Op][]int{}, readers: map[*ir.Value][]int{},
 		results: map[*ir.Value]bool{}, rows: map[*ir.Value]int{}}
 	last := map[string]int{} // the node that touched a state last: such nodes keep their order
+	kept := map[*ir.Value][]string{}
 	for i, n := range g.Nodes {
 		s.index[n] = i
 		s.byOp[n.Op] = append(s.byOp[n.Op], i)
@@ -50,8 +51,12 @@ func newSite(g *ir.Graph, o *Options) *site {
 		if n.Op.Name == "pick" {
 			rows = o.Picks
 		}
-		for _, st := range n.States() {
-			if j, ok := last[st]; ok {
+		states := n.States()
+		for _, a := range n.Args { // a handle stands for the state of the node that made it
+			states = append(states, kept[a]...)
+		}
+		for _, st := range states {
+			if j, ok := last[st]; ok && j != i {
 				need.add(j)
 				need.addAll(s.needs[j])
 			}
@@ -59,6 +64,9 @@ func newSite(g *ir.Graph, o *Options) *site {
 		}
 		for _, v := range n.Outs {
 			s.rows[v] = rows
+			if v.Type.Elem == ir.KV {
+				kept[v] = states
+			}
 		}
 		s.needs = append(s.needs, need)
 	}
@@ -134,9 +142,14 @@ func sortedKeys(held map[string]*Match) []string {
 func (m *Match) node() *ir.Node { return &ir.Node{Op: m.Rule.op, Args: m.Args, Outs: m.Outs} }
 
 // legal checks what a rule can't say: the nodes work on the same rows; what is read outside of them is a result of the
-// rule; and no value goes out of the match and comes back into it.
+// rule; and no value goes out of the match and comes back into it, be it directly, as an operand of its own.
 func (s *site) legal(m *Match) bool {
 	in := m.nodes.members()
+	for _, a := range m.Args {
+		if a.Node != nil && m.nodes.has(s.index[a.Node]) {
+			return false
+		}
+	}
 	m.rows = s.rows[s.graph.Nodes[in[0]].Outs[0]]
 	after := newBitset(len(s.graph.Nodes)) // nodes outside that need the match
 	for i := range s.graph.Nodes {

@@ -67,10 +67,8 @@ func picoseconds(seconds float64) int64 {
 }
 
 // Plan covers g with steps and gives the graph of those: nodes with bodies where a rule was applied, and numbers of
-// launches where several nodes share one. g itself stays as it is. pick, which at compile time is either all rows or no
-// step at all, is taken out.
+// launches where several nodes share one. g itself stays as it is.
 func Plan(g *ir.Graph, o Options) (*ir.Graph, *Report, error) {
-	g = unpicked(g, &o)
 	r := &Report{Graph: g.Name}
 	s := newSite(g, &o)
 	pieces, err := s.pieces(&o, r)
@@ -93,7 +91,7 @@ func Plan(g *ir.Graph, o Options) (*ir.Graph, *Report, error) {
 		}
 	}
 	for _, p := range chosen {
-		r.Cost += float64(p.cost) * 1e-12
+		r.Cost += float64(p.cost.time) * 1e-12
 	}
 	s.report(r, pieces, chosen)
 	if !o.Off {
@@ -109,21 +107,22 @@ func Plan(g *ir.Graph, o Options) (*ir.Graph, *Report, error) {
 func (s *site) pieces(o *Options, r *Report) ([]*piece, error) {
 	var out []*piece
 	if !o.Off {
-		for _, rule := range o.Rules {
+		for place, rule := range o.Rules {
 			for _, m := range s.matches(rule, o, r.lacks) {
 				st := &step{Step: kernels.Step{Node: s.fused(m), Choice: m.Choice, Rows: m.rows}}
-				out = append(out, &piece{m, m.nodes, o.cost([]*step{st})})
+				size := int64(len(m.nodes.members()))
+				out = append(out, &piece{m, m.nodes, price{o.cost([]*step{st}), size * int64(place)}})
 			}
 		}
 	}
 	for i, n := range s.graph.Nodes {
 		rows := s.rows[n.Outs[0]]
-		p := &piece{nodes: newBitset(len(s.graph.Nodes)), cost: lacking}
+		p := &piece{nodes: newBitset(len(s.graph.Nodes)), cost: price{lacking, int64(len(o.Rules))}}
 		p.nodes.add(i)
 		c, err := o.Kernels.Find(n, rows)
 		switch {
 		case err == nil:
-			p.cost = o.cost([]*step{{Step: kernels.Step{Node: n, Choice: c, Rows: rows}}})
+			p.cost.time = o.cost([]*step{{Step: kernels.Step{Node: n, Choice: c, Rows: rows}}})
 		case !kernels.IsMissing(err):
 			return nil, err
 		}

@@ -17,6 +17,7 @@ type Report struct {
 	Launches   int
 	Fired      []Event
 	Lost       []Event // matched, but another cover is cheaper
+	Others     int     // more that lost, not weighed one by one
 	Lacking    []Event // matched, but the target has no kernel
 }
 
@@ -40,17 +41,20 @@ func (m *Match) at() string {
 	return strings.Join(s, ", ")
 }
 
+// mostLost is for how many matches that lost it is worked out by how much.
+const mostLost = 32
+
 // report tells which matches were chosen and what they save, and which were not and by how much they lost.
 func (s *site) report(r *Report, pieces, chosen []*piece) {
 	single := make([]int64, len(s.graph.Nodes))
 	total := int64(0)
 	for _, p := range pieces {
 		if p.match == nil {
-			single[p.nodes.members()[0]] = p.cost
+			single[p.nodes.members()[0]] = p.cost.time
 		}
 	}
 	for _, p := range chosen {
-		total += p.cost
+		total += p.cost.time
 	}
 	for i, p := range pieces {
 		if p.match == nil {
@@ -58,12 +62,16 @@ func (s *site) report(r *Report, pieces, chosen []*piece) {
 		}
 		e := Event{Rule: p.match.Rule.Name, At: p.match.at()}
 		if slices.Contains(chosen, p) {
-			gain := -p.cost
+			gain := -p.cost.time
 			for _, i := range p.nodes.members() {
 				gain += single[i]
 			}
 			e.Gain = float64(gain) * 1e-12
 			r.Fired = append(r.Fired, e)
+			continue
+		}
+		if len(r.Lost) == mostLost {
+			r.Others++
 			continue
 		}
 		var rivals []int // all that overlap: without them, p must be taken
@@ -76,7 +84,7 @@ func (s *site) report(r *Report, pieces, chosen []*piece) {
 		if with == nil {
 			continue
 		}
-		e.Gain = float64(cost-total) * 1e-12
+		e.Gain = float64(cost.time-total) * 1e-12
 		r.Lost = append(r.Lost, e)
 	}
 }
@@ -114,6 +122,9 @@ func (r *Report) String() string {
 	}
 	for _, e := range r.Lost {
 		fmt.Fprintf(&b, "  %s could make %s, but costs %.1f µs more\n", e.Rule, e.At, e.Gain*1e6)
+	}
+	if r.Others > 0 {
+		fmt.Fprintf(&b, "  %d more matches lost\n", r.Others)
 	}
 	for _, e := range r.Lacking {
 		fmt.Fprintf(&b, "  %s could make %s: %s\n", e.Rule, e.At, e.Why)

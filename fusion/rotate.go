@@ -3,7 +3,6 @@ package fusion
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"hipc/ir"
@@ -15,7 +14,8 @@ import (
 //
 // A head is the nodes that depend on nothing but carried values, weights and numbers, and read no matrix. A carried value
 // has one name and type in all layers, so all successors' heads must make alike values; where they don't, or where there
-// are no heads, the reason is returned instead of a model.
+// are no heads, the reason is returned instead of a model. An end that takes nothing, as in a bucket without logits, is
+// given nothing.
 func Rotate(m *ir.Model) (*ir.Model, string) {
 	r := &rotation{model: m, heads: map[*ir.Graph]*head{}}
 	first := m.BodyOf(0).Graph
@@ -29,7 +29,7 @@ func Rotate(m *ir.Model) (*ir.Model, string) {
 		return nil, "the first layer has no head that could move"
 	}
 	for _, g := range m.Graphs() {
-		if h := r.heads[g]; h != nil && !alike(h.crossing, want.crossing) {
+		if h := r.heads[g]; h != nil && len(g.Params) > 0 && !alike(h.crossing, want.crossing) {
 			return nil, fmt.Sprintf("the heads of %s and %s don't make alike values", first.Name, g.Name)
 		}
 	}
@@ -91,36 +91,52 @@ func alike(a, b []*ir.Value) bool {
 	return slices.EqualFunc(a, b, func(v, w *ir.Value) bool { return v.Type.Equal(w.Type) })
 }
 
-// bodies makes a body for each pair of a body and its successor.
+// bodies makes a body for each pair of a body and a successor's head.
 func (r *rotation) bodies(out *ir.Model) {
-	type pair struct{ body, next *ir.Graph }
-	made := map[pair]*ir.Body{}
-	nexts := map[*ir.Graph][]*ir.Graph{}
-	var order []pair
-	for l := range r.model.Layers {
-		p := pair{r.model.BodyOf(l).Graph, r.model.End}
+	type pair struct {
+		body *ir.Graph
+		head string
+	}
+	next := func(l int) *ir.Graph {
 		if l+1 < r.model.Layers {
-			p.next = r.model.BodyOf(l + 1).Graph
+			return r.model.BodyOf(l + 1).Graph
 		}
+		return r.model.End
+	}
+	made := map[pair]*ir.Body{}
+	names := map[string]bool{}
+	for l := range r.model.Layers {
+		g, to := r.model.BodyOf(l).Graph, next(l)
+		p := pair{g, r.heads[to].key()}
 		if made[p] == nil {
-			made[p] = &ir.Body{}
-			nexts[p.body] = append(nexts[p.body], p.next)
-			order = append(order, p)
+			name, layer := g.Name, "{l+1}"
+			if to == r.model.End {
+				layer = ""
+			}
+			if names[name] { // the body stands before another head too
+				name += "_" + to.Name
+			}
+			for names[name] {
+				name += "_2"
+			}
+			names[name] = true
+			if len(to.Params) == 0 {
+				to = nil
+			}
+			made[p] = &ir.Body{Graph: r.rotate(g, to, layer, name)}
+			out.Bodies = append(out.Bodies, made[p])
 		}
 		made[p].Layers = append(made[p].Layers, l)
 	}
-	for _, p := range order {
-		others := slices.DeleteFunc(slices.Clone(nexts[p.body]), func(g *ir.Graph) bool { return g == r.model.End })
-		name, layer := p.body.Name, "{l+1}"
-		switch {
-		case p.next == r.model.End:
-			name, layer = name+"_"+r.model.End.Name, ""
-		case len(others) > 1:
-			name += "_" + p.next.Name
-		}
-		made[p].Graph = r.rotate(p.body, p.next, layer, name)
-		out.Bodies = append(out.Bodies, made[p])
+}
+
+// key is the head's text: bodies that go before equal heads are one.
+func (h *head) key() string {
+	var s []string
+	for _, n := range h.nodes {
+		s = append(s, n.String())
 	}
+	return strings.Join(s, "\n")
 }
 
 // rotate is g without its head but with next's, whose layer is then called so.
@@ -176,92 +192,4 @@ func inLayer(v *ir.Value, layer string) *ir.Value {
 		}
 	}
 	return &ir.Value{Name: v.Name, Type: v.Type, Weight: w, Pos: v.Pos}
-}
-
-// A ModelReport says what PlanModel did.
-type ModelReport struct {
-	Graphs   []*Report // in the order of the planned model's graphs
-	Cost     float64   // seconds of one replay: begin, every layer, end
-	Launches int       // of one replay
-	Rotated  bool
-	Saved    float64 // seconds a replay that rotating the layers saves, or would cost if negative
-	Why      string  // why the layers couldn't be rotated
-}
-
-// String is the report as hipc explain prints it.
-func (r *ModelReport) String() string {
-	var b strings.Builder
-	for _, g := range r.Graphs {
-		b.WriteString(g.String())
-	}
-	switch {
-	case r.Why != "":
-		b.WriteString("layers as written: " + r.Why + "\n")
-	case r.Rotated:
-		fmt.Fprintf(&b, "layers end with the head of the next: saves %.1f µs\n", r.Saved*1e6)
-	default:
-		fmt.Fprintf(&b, "layers as written: with the head of the next at their end they'd cost %.1f µs more\n", -r.Saved*1e6)
-	}
-	b.WriteString(strconv.Itoa(r.Launches) + " launches in all\n")
-	return b.String()
-}
-
-// PlanModel plans all of m's graphs for a bucket, with rotated layers if those are cheaper. In a bucket that picks no
-// rows nothing follows the layers: End keeps its parameters and has neither nodes nor results.
-func PlanModel(m *ir.Model, o Options) (*ir.Model, *ModelReport, error) {
-	m = &ir.Model{Name: m.Name, Begin: m.Begin, Bodies: m.Bodies, Layers: m.Layers, End: unpicked(m.End, &o)}
-	out, r, err := planAll(m, o)
-	if err != nil || o.Off {
-		if r != nil {
-			r.Why = "fusion is off"
-		}
-		return out, r, err
-	}
-	turned, why := Rotate(m)
-	if turned == nil {
-		r.Why = why
-		return out, r, nil
-	}
-	other, s, err := planAll(turned, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	if saved := r.Cost - s.Cost; picoseconds(s.Cost) < picoseconds(r.Cost) {
-		s.Rotated, s.Saved = true, saved
-		return other, s, nil
-	}
-	r.Saved = r.Cost - s.Cost
-	return out, r, nil
-}
-
-func planAll(m *ir.Model, o Options) (*ir.Model, *ModelReport, error) {
-	out := &ir.Model{Name: m.Name, Layers: m.Layers}
-	r := &ModelReport{}
-	plan := func(g *ir.Graph, times int) (*ir.Graph, error) {
-		p, one, err := Plan(g, o)
-		if err != nil {
-			return nil, err
-		}
-		r.Graphs = append(r.Graphs, one)
-		r.Cost += one.Cost * float64(times)
-		r.Launches += one.Launches * times
-		return p, nil
-	}
-	var err error
-	if out.Begin, err = plan(m.Begin, 1); err != nil {
-		return nil, nil, err
-	}
-	for _, b := range m.Bodies {
-		g, err := plan(b.Graph, len(b.Layers))
-		if err != nil {
-			return nil, nil, err
-		}
-		out.Bodies = append(out.Bodies, &ir.Body{Graph: g, Layers: b.Layers})
-	}
-	if o.Picks == 0 {
-		end := newCopier().graph(m.End)
-		m = &ir.Model{End: end}
-	}
-	out.End, err = plan(m.End, 1)
-	return out, r, err
 }

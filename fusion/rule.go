@@ -41,8 +41,7 @@ type Rule struct {
 	Pos  syntax.Pos
 	Decl *syntax.Decl
 
-	op    *ir.Op // what a fused node applies
-	order int    // place among the rules of its file
+	op *ir.Op // what a fused node applies
 }
 
 // Op is the op of the nodes that the rule makes: a name and parameters; what it means is the node's body.
@@ -100,7 +99,7 @@ func ParseRules(kind, file, text string) ([]*Rule, error) {
 			errs.Add(syntax.Errorf(syntax.At(it.Decl.Pos), "%s is a %s, want a %s rule", it.Decl.Name, it.Decl.Kind, kind))
 			continue
 		}
-		r := &Rule{Kind: kind, Name: it.Decl.Name, Pos: syntax.At(it.Decl.Pos), Decl: it.Decl, order: len(rules)}
+		r := &Rule{Kind: kind, Name: it.Decl.Name, Pos: syntax.At(it.Decl.Pos), Decl: it.Decl}
 		r.op = &ir.Op{Name: r.Name, Params: r.paramList(), Doc: "what " + file + " says"}
 		errs.Add(r.check(rules))
 		rules = append(rules, r)

@@ -15,8 +15,8 @@ type step struct {
 
 // share lets steps that don't need each other share a launch, where that saves something: again and again the two
 // launches that save most, the first of equals. Which steps may stand beside each other: none needs the other, directly
-// or not; they keep no state together; their blocks are alike; none finishes in its last block, because that counts the
-// blocks of its launch.
+// or not (steps that touch one state always do); their blocks are alike; none finishes in its last block, because that
+// counts the blocks of its launch.
 func (s *site) share(steps []*step, o *Options) (saved int64) {
 	groups := make([][]*step, len(steps))
 	for i, st := range steps {
@@ -94,11 +94,6 @@ func beside(a, b []*step) bool {
 		for _, y := range b {
 			if x.Choice == nil || y.Choice == nil || x.Choice.Alone() || y.Choice.Alone() || x.Choice.Block != y.Choice.Block {
 				return false
-			}
-			for _, st := range x.Node.States() {
-				if slices.Contains(y.Node.States(), st) {
-					return false
-				}
 			}
 		}
 	}

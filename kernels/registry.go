@@ -63,11 +63,8 @@ func elementwise() []Kernel {
 		list = append(list, Kernel{Op: op, Sig: sig, Cells: "live", Inst: inst, Header: "elementwise.h",
 			Grid: "T * ((" + size + "+4095)/4096)", Targets: "cpu_*"})
 	}
-	for _, op := range []string{"neg", "sigmoid", "silu", "softplus", "gelu", "gelu_tanh"} {
+	for _, op := range []string{"neg", "exp", "sqrt", "sigmoid", "silu", "softplus", "gelu", "gelu_tanh"} {
 		row(op, "act[..N] -> act[..N]", "map1<"+op+", N, T>", "N")
-	}
-	for _, op := range []string{"exp", "sqrt"} { // those names are the vector functions'
-		row(op, "act[..N] -> act[..N]", "map1<"+op+"_op, N, T>", "N")
 	}
 	for _, op := range []string{"add", "sub", "mul", "div"} {
 		for _, e := range []struct{ a, b, rows string }{{"act", "act", ""}, {"act", "f32", ", 1, 0"}, {"f32", "act", ", 0, 1"}} {

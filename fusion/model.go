@@ -1,0 +1,91 @@
+package fusion
+
+import (
+	"fmt"
+	"strings"
+
+	"hipc/ir"
+)
+
+// A ModelReport says what PlanModel did.
+type ModelReport struct {
+	Graphs   []*Report // in the order of the planned model's graphs
+	Cost     float64   // seconds of one replay: begin, every layer, end
+	Launches int       // of one replay
+	Rotated  bool
+	Saved    float64 // seconds a replay that rotating the layers saves, or would cost if negative
+	Why      string  // why the layers couldn't be rotated
+}
+
+// String is the report as hipc explain prints it.
+func (r *ModelReport) String() string {
+	var b strings.Builder
+	for _, g := range r.Graphs {
+		b.WriteString(g.String())
+	}
+	switch {
+	case r.Why != "":
+		b.WriteString("layers as written: " + r.Why + "\n")
+	case r.Rotated:
+		fmt.Fprintf(&b, "layers end with the head of the next: saves %.1f µs\n", r.Saved*1e6)
+	default:
+		fmt.Fprintf(&b, "layers as written: with the head of the next at their end they'd cost %.1f µs more\n", -r.Saved*1e6)
+	}
+	fmt.Fprintf(&b, "%d launches in all\n", r.Launches)
+	return b.String()
+}
+
+// PlanModel plans all of m's graphs for a bucket, with rotated layers if those are cheaper.
+func PlanModel(m *ir.Model, o Options) (*ir.Model, *ModelReport, error) {
+	out, r, err := planAll(m, o)
+	if err != nil || o.Off {
+		if r != nil {
+			r.Why = "fusion is off"
+		}
+		return out, r, err
+	}
+	turned, why := Rotate(m)
+	if turned == nil {
+		r.Why = why
+		return out, r, nil
+	}
+	other, s, err := planAll(turned, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	saved := r.Cost - s.Cost
+	if picoseconds(s.Cost) < picoseconds(r.Cost) {
+		s.Rotated, s.Saved = true, saved
+		return other, s, nil
+	}
+	r.Saved = saved
+	return out, r, nil
+}
+
+func planAll(m *ir.Model, o Options) (*ir.Model, *ModelReport, error) {
+	out := &ir.Model{Name: m.Name, Layers: m.Layers}
+	r := &ModelReport{}
+	plan := func(g *ir.Graph, times int) (*ir.Graph, error) {
+		p, one, err := Plan(g, o)
+		if err != nil {
+			return nil, err
+		}
+		r.Graphs = append(r.Graphs, one)
+		r.Cost += one.Cost * float64(times)
+		r.Launches += one.Launches * times
+		return p, nil
+	}
+	var err error
+	if out.Begin, err = plan(m.Begin, 1); err != nil {
+		return nil, nil, err
+	}
+	for _, b := range m.Bodies {
+		g, err := plan(b.Graph, len(b.Layers))
+		if err != nil {
+			return nil, nil, err
+		}
+		out.Bodies = append(out.Bodies, &ir.Body{Graph: g, Layers: b.Layers})
+	}
+	out.End, err = plan(m.End, 1)
+	return out, r, err
+}
