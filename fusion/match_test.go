@@ -76,12 +76,15 @@ func TestMatch(t *testing.T) {
 			f.cost[o.Rules[0].Name] = 1
 			g := graph(t, c.in)
 			before := g.String()
-			p, _, err := Plan(g, o)
+			p, r, err := Plan(g, o)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := p.Verify(); err != nil {
 				t.Error(err)
+			}
+			if legal := newSite(g, &o).matches(o.Rules[0], &o, nil); len(r.Fired) == 0 && len(legal) > 0 {
+				t.Errorf("%d matches count as legal", len(legal))
 			}
 			if got := statements(p); got != c.want {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)

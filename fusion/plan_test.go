@@ -217,6 +217,10 @@ func TestSiblings(t *testing.T) {
 			"a = exp(x)\nb = silu(x)\nc = a + b\nreturn c", fake{share: 1, block: map[string]int{"exp": 64}}},
 		{"a ticket", "", `x act[8]:: a = exp(x)  b = silu(x)  d = -x  c = a + b + d  return c`,
 			"b = silu(x)\nlaunch {\na = exp(x)\nd = -x\n}\na_add = a + b\nc = a_add + d\nreturn c", fake{share: 1, alone: map[string]bool{"silu": true}}},
+		{"a ticket that stands first", "", `x act[8]:: a = exp(x)  b = silu(x)  c = a + b  return c`,
+			"a = exp(x)\nb = silu(x)\nc = a + b\nreturn c", fake{share: 1, alone: map[string]bool{"exp": true}}},
+		{"launches that need each other through a third", "", `x act[8]; y act[8]:: c = -y  a = exp(x)  b = silu(a)  d = sqrt(c)  return b, d`,
+			"a = exp(x)\nlaunch {\nc = -y\nb = silu(a)\n}\nd = sqrt(c)\nreturn b, d", fake{share: 1, block: map[string]int{"exp": 64, "sqrt": 64}}},
 		{"after rules", "fuse f(x) = silu(exp(x))", `x act[8]:: a = silu(exp(x))  b = -x  c = a + b  return c`,
 			"launch {\na = f(x)\nb = -x\n}\nc = a + b\nreturn c", fake{share: 1}},
 		{"not two that touch one state", "", `k act[1,16]; v act[1,16]:: a = append(k, v, &s)  b = append(v, k, &s)  q = attend_kv(k, a, 1, 0)  r = attend_kv(v, b, 1, 0)  return q, r`,
@@ -250,6 +254,25 @@ func TestRows(t *testing.T) {
 	_, _, err := Plan(graph(t, `x act[8]:: a = exp(x)  b = pick(a)  c = silu(b)  return c`), o)
 	if err != nil || rows["exp"] != 8 || rows["pick"] != 2 || rows["silu"] != 2 {
 		t.Errorf("%v, %v", rows, err)
+	}
+}
+
+// What works on different rows is not one step.
+func TestRowsDiffer(t *testing.T) {
+	for rules, want := range map[string]string{
+		"fuse f(x) = pick(exp(x))":                      "a = exp(x)\nb = pick(a)\nc = silu(b)\nreturn c",
+		"fuse f(x) = silu(pick(x))":                     "a = exp(x)\nc = f(a)\nreturn c",
+		"fuse f(x, y) { return exp(x), silu(pick(y)) }": "a = exp(x)\nb = pick(a)\nc = silu(b)\nreturn c",
+	} {
+		o := (&fake{}).options(t, rules)
+		o.Rows, o.Picks = 8, 2
+		p, _, err := Plan(graph(t, `x act[8]:: a = exp(x)  b = pick(a)  c = silu(b)  return c`), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := statements(p); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", rules, got, want)
+		}
 	}
 }
 

@@ -241,13 +241,3 @@ var trait = map[string]string{
 // Find chooses the kernel that computes n on target: the first row that fits. n needs only an op with a name, operands
 // and results.
 func Find(target string, n *ir.Node, d Dims) (*Choice, error) { return registry().find(target, n, d) }
-
-// Has says whether target has any kernel for an op of that name.
-func Has(target, op string) bool {
-	for _, l := range registry()[op] {
-		if l.on(target) {
-			return true
-		}
-	}
-	return false
-}

@@ -91,6 +91,11 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s(%s): %s in %d blocks, want %s in %d", c.op, c.types, got.Inst, got.Grid, c.inst, c.grid)
 		}
 	}
+	made := node("mul", "act[64] f32[64] -> act[64]")
+	made.Args[1].Node = made
+	if _, err := Find("cpu_v4", made, decode); err == nil || !strings.Contains(err.Error(), "f32[64] is made by a step, want a weight") {
+		t.Errorf("a row of f32 a token: %v", err)
+	}
 	if _, err := Find("gfx1100", node("silu", "act[8] -> act[8]"), decode); err == nil || !strings.HasSuffix(err.Error(), "silu is there on cpu_*") {
 		t.Errorf("on another target: %v", err)
 	}
@@ -100,6 +105,7 @@ func TestFind(t *testing.T) {
 func TestVariadic(t *testing.T) {
 	tab, err := parseTable([]Kernel{
 		{Op: "norm_rotate", Sig: "act[K], f32[K], rot[K,G]×N -> act[K], act[K]×N", Inst: "norm_rotate<K, G, N>", Header: "x.h", Grid: "N", Where: "N <= 3", Targets: "*"},
+		{Op: "alike", Sig: "act[K], W[N,K], W[N,K] -> act[N]", Formats: "f16 q4_1", Layout: "x16", Inst: "alike<W, K>", Header: "x.h", Grid: "1", Targets: "*"},
 		{Op: "pairs", Sig: "act[K], rot[K,G]×N, q4[N2,K]×N, eps:real -> act[N2]×N", Inst: "pairs<K, N>", Header: "x.h", Grid: "1", Targets: "*"},
 	})
 	if err != nil {
@@ -112,6 +118,8 @@ func TestVariadic(t *testing.T) {
 		{"norm_rotate", "act[64] f32[64] rot[64,8] rot[64,4] -> act[64] act[64] act[64]", "G is 8 and 4"},
 		{"norm_rotate", "act[64] f32[64] -> act[64]", "it takes more operands"},
 		{"norm_rotate", "act[64] f32[64] rot[64,8] rot[64,8] rot[64,8] rot[64,8] -> act[64] act[64] act[64] act[64] act[64]", "only where N <= 3"},
+		{"alike", "act[64] q4_1[8,64] q4_1[8,64] -> act[8]", "alike<Q4_1, 64>"},
+		{"alike", "act[64] q4_1[8,64] f16[8,64] -> act[8]", "operand 3: f16[8,64], but W is q4_1"},
 		{"pairs", "act[64] rot[64,8] rot[64,8] q4[9,64] q4[9,64] 1e-5 -> act[9] act[9]", "pairs<64, 2>"},
 	} {
 		got, err := tab.find("any", node(c.op, c.types), Dims{T: 1})

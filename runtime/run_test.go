@@ -14,8 +14,8 @@ import (
 
 	"hipc/runtime"
 	"hipc/runtime/cpu"
-	toy "hipc/runtime/runtimetest"
 	"hipc/runtime/plan"
+	toy "hipc/runtime/runtimetest"
 )
 
 func device(opts cpu.Options) func(string) (runtime.Device, error) {
@@ -232,14 +232,14 @@ func TestRefused(t *testing.T) {
 		{name: "changed kernels", folder: flip("kernels.so", 100), want: "changed member: kernels.so"},
 		{name: "changed plan", folder: flip("plan.go", 200), want: "changed member: plan.go"},
 		{name: "changed generation", folder: flip("generation.json", 3), want: "changed member: generation.json"},
-		{name: "changed weights", folder: flip("weights-rows.bin", 8), want: "changed weights: weights-rows.bin, chunk 0"},
-		{name: "short weights", folder: func(dir string) error { return os.Truncate(filepath.Join(dir, "weights-rows.bin"), 4095) }, want: "has 4095 bytes, want a file of"},
-		{name: "missing weights", folder: remove("weights-rows.bin"), want: "missing weights: weights-rows.bin"},
+		{name: "changed weights", folder: flip("weights.bin", 8), want: "changed weights: weights.bin, chunk 0"},
+		{name: "short weights", folder: func(dir string) error { return os.Truncate(filepath.Join(dir, "weights.bin"), 4095) }, want: "has 4095 bytes, want a file of"},
+		{name: "missing weights", folder: remove("weights.bin"), want: "missing weights: weights.bin"},
 		{name: "missing kernels", folder: remove("kernels.so"), want: "missing member: kernels.so"},
 		{name: "missing manifest", folder: remove("manifest.json"), want: "has no manifest.json"},
 		{name: "a folder as weights", folder: func(dir string) error {
-			os.Remove(filepath.Join(dir, "weights-rows.bin"))
-			return os.Mkdir(filepath.Join(dir, "weights-rows.bin"), 0o755)
+			os.Remove(filepath.Join(dir, "weights.bin"))
+			return os.Mkdir(filepath.Join(dir, "weights.bin"), 0o755)
 		}, want: "changed weights"},
 		{name: "wrong target", plan: func(p *plan.Plan) { p.Target = "cpu_v9" }, want: "compiled for cpu_v9, but"},
 		{name: "wrong device", plan: func(p *plan.Plan) { p.Device = "hip" }, want: "no device hip"},

@@ -86,7 +86,7 @@ type record struct {
 
 func newRecord(a *runtime.Artifact, llm *engine.LLM, results []engine.Series) record {
 	r := record{Model: a.Plan.Model, Act: a.Plan.Act, KV: a.Plan.KV, Target: a.Plan.Target, Context: llm.Context(), Hardware: "interpreted graph",
-		Command: strings.Join(os.Args, " "), Commit: commit(), Plan: a.Manifest.Plan, Gate: "finite logits after each run", Peak: engine.PeakMemory(), Results: results}
+		Command: strings.Join(os.Args, " "), Commit: builtFrom(), Plan: a.Manifest.Plan, Gate: "finite logits after each run", Peak: engine.PeakMemory(), Results: results}
 	var kinds []string
 	for _, k := range a.Plan.Kinds() {
 		kinds = append(kinds, fmt.Sprintf("%s/%s %s", k.Format, k.Layout, runtime.Size(k.Bytes)))
@@ -99,34 +99,35 @@ func newRecord(a *runtime.Artifact, llm *engine.LLM, results []engine.Series) re
 	return r
 }
 
-// commit is the source that this program was built from, as the go command has stamped it.
-func commit() string {
-	rev, dirty := "", false
+// commit may be set when the program is linked, -ldflags "-X main.commit=$(git rev-parse HEAD)", where the go command is
+// told not to stamp what it builds.
+var commit string
+
+// builtFrom is the commit that this program was built from, as far as anyone has told it.
+func builtFrom() string {
+	if commit != "" {
+		return commit
+	}
+	rev, dirty := "unknown", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
+			switch {
+			case s.Key == "vcs.revision":
 				rev = s.Value
-			case "vcs.modified":
-				dirty = s.Value == "true"
+			case s.Key == "vcs.modified" && s.Value == "true":
+				dirty = "-dirty"
 			}
 		}
 	}
-	if rev == "" {
-		return "unknown"
-	}
-	if dirty {
-		rev += "-dirty"
-	}
-	return rev
+	return rev + dirty
 }
 
 func (r record) table(w io.Writer) error {
 	fmt.Fprintf(w, "%s (%s), %s, %s, %d threads\n\n", r.Model, r.Format, r.Target, r.Hardware, r.Threads)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "test\tmin\tmedian\tmax\ttok/s\t")
+	fmt.Fprintln(t, "tok/s\tmin\tmedian\tmax\t")
 	for _, s := range r.Results {
-		fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t\t\n", s.Test, s.Min, s.Median, s.Max)
+		fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t\n", s.Test, s.Min, s.Median, s.Max)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 // A module is a loaded shared object with its pool of threads.
 type module struct {
+	done   func() // closes the file; while it is open no other object gets its path, by which the loader tells objects apart
 	handle uintptr
 	pool   uintptr
 	entry  [4]uintptr // the addresses of entries
@@ -40,19 +41,21 @@ func (d *Device) Load(code []byte) (runtime.Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	m := &module{}
+	m := &module{done: done}
 	if m.handle, err = purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL); err != nil {
+		done()
 		return nil, fmt.Errorf("loading: %s", strings.TrimPrefix(oneLine(err), path+": "))
 	}
 	for i, name := range entries {
 		if m.entry[i], err = purego.Dlsym(m.handle, name); err != nil {
 			purego.Dlclose(m.handle)
+			done()
 			return nil, fmt.Errorf("no object of hipc for cpu: it has no %s", name)
 		}
 	}
 	if m.pool, _, _ = purego.SyscallN(m.entry[poolOpen], uintptr(d.threads)); m.pool == 0 {
 		purego.Dlclose(m.handle)
+		done()
 		return nil, fmt.Errorf("%d threads can't be started: ask for fewer with --threads", d.threads)
 	}
 	d.modules = append(d.modules, m)
@@ -91,6 +94,7 @@ func (m *module) Close() error {
 	purego.SyscallN(m.entry[poolClose], m.pool)
 	handle := m.handle
 	m.handle, m.pool = 0, 0
+	defer m.done()
 	return purego.Dlclose(handle)
 }
 

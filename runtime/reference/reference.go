@@ -56,7 +56,7 @@ func Open(a *runtime.Artifact, context int) (*Model, error) {
 	m.unmap = unmap
 	w, err := openWeights(a.Plan, b)
 	if err == nil {
-		err = w.check(m.graph)
+		err = w.check(m.graph, a.Plan.Vocab)
 	}
 	if err != nil {
 		unmap()

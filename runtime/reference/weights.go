@@ -49,7 +49,7 @@ func openWeights(p *plan.Plan, b []byte) (*packed, error) {
 }
 
 // check finds each weight that the graph reads, before anything is computed.
-func (w *packed) check(m *ir.Model) error {
+func (w *packed) check(m *ir.Model, vocab int) error {
 	for _, g := range m.Graphs() {
 		layers := []int{-1}
 		for _, b := range m.Bodies {
@@ -61,6 +61,9 @@ func (w *packed) check(m *ir.Model) error {
 			for _, a := range n.Args {
 				if a.Weight == nil {
 					continue
+				}
+				if n.Op.Name == "embed" && a.Type.Lead() != vocab {
+					return fmt.Errorf("%s embeds %d tokens, the plan has %d", graphFile, a.Type.Lead(), vocab)
 				}
 				for _, l := range layers {
 					if err := w.find(ir.Put(a.Weight.Path, l), a.Type); err != nil {

@@ -13,9 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 
@@ -178,40 +176,22 @@ func Object(t testing.TB) []byte {
 	return b
 }
 
-// Write makes an artifact in a temporary folder. edit may change the plan before it is written (nil: as it is); the
-// manifest then vouches for what was written.
+// Write makes the toy's artifact in a temporary folder. edit may change the plan before it is written (nil: as it is);
+// the manifest then vouches for what was written.
 func Write(t testing.TB, edit func(*plan.Plan)) string {
 	t.Helper()
-	dir := t.TempDir()
-	code := Object(t)
+	members := Members(t)
 	p := Plan()
 	if edit != nil {
 		edit(p)
 	}
-	text := []byte(plan.Header + "package toy\n\nimport \"hipc/runtime/plan\"\n\nvar Plan = " + literal(reflect.ValueOf(*p), true) + "\n")
-	files := map[string][]byte{
-		"generation.json": []byte(`{"eos_token_id": [3]}` + "\n"), "kernels.so": code, "plan.go": text,
-	}
-	m := &plan.Manifest{Format: plan.FormatVersion, Model: p.Model, Target: p.Target, Plan: plan.Digest("", text).SHA256,
-		ModelText: plan.Digest("", nil).SHA256, Compilers: []plan.Compiler{}}
-	for _, name := range []string{"generation.json", "kernels.so", "plan.go"} {
-		m.Members = append(m.Members, plan.Digest(name, files[name]))
-	}
-	data := Weights()
-	var hash plan.ChunkHash
-	hash.Write(data)
-	m.Weights = &plan.WeightsFile{File: "weights-rows.bin", Bytes: int64(len(data)), Kinds: Plan().Kinds(), Chunks: hash.Sums()}
-	files[m.Weights.File] = data
-	var err error
-	if files[plan.ManifestName], err = m.Write(); err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
+	return Artifact(t, p, Weights(), members)
+}
+
+// Members are the toy's files besides plan and weights. Token 3 ends an answer.
+func Members(t testing.TB) map[string][]byte {
+	t.Helper()
+	return map[string][]byte{"generation.json": []byte(`{"eos_token_id": [3]}`), "kernels.so": Object(t)}
 }
 
 // Weights is the block of weights.
@@ -224,31 +204,4 @@ func Weights() []byte {
 		}
 	}
 	return b
-}
-
-// literal spells a value as plan.go does.
-func literal(v reflect.Value, typed bool) string {
-	switch v.Kind() {
-	case reflect.Struct:
-		var fields []string
-		for i := range v.NumField() {
-			if !v.Field(i).IsZero() {
-				fields = append(fields, v.Type().Field(i).Name+": "+literal(v.Field(i), true))
-			}
-		}
-		name := ""
-		if typed {
-			name = v.Type().String()
-		}
-		return name + "{" + strings.Join(fields, ", ") + "}"
-	case reflect.Slice:
-		var list []string
-		for i := range v.Len() {
-			list = append(list, literal(v.Index(i), false))
-		}
-		return "[]" + v.Type().Elem().String() + "{" + strings.Join(list, ", ") + "}"
-	case reflect.String:
-		return fmt.Sprintf("%q", v.String())
-	}
-	return fmt.Sprint(v.Interface())
 }

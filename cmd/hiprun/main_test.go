@@ -1,0 +1,297 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hipc/runtime/plan"
+	toy "hipc/runtime/runtimetest"
+	"hipc/runtime/weights"
+)
+
+// The test program is hiprun itself when this is set, so the tests see what a shell sees.
+func TestMain(m *testing.M) {
+	if os.Getenv("HIPRUN_AS_PROGRAM") != "" {
+		os.Exit(run(os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+// hiprun runs the program and gives its exit code and what it printed.
+func hiprun(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Env = append(os.Environ(), "HIPRUN_AS_PROGRAM=1")
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// The letters of the toy's language, one token each; the tokens before them are special.
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR"
+
+// talking is a toy with a tokenizer and a chat template.
+func talking(t *testing.T) string {
+	t.Helper()
+	vocab := map[string]int{}
+	var added []string
+	for i, s := range []string{"<u>", "<a>", "<s>", "<end>"} {
+		vocab[s] = i
+		added = append(added, fmt.Sprintf(`{"id": %d, "content": %q, "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}`, i, s))
+	}
+	for i, c := range letters {
+		vocab[string(c)] = 4 + i
+	}
+	v, err := json.Marshal(vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := toy.Members(t)
+	members["tokenizer.json"] = fmt.Appendf(nil, `{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [%s], "normalizer": null,
+		"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}, "post_processor": null,
+		"decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+		"model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": %s, "merges": []}}`,
+		strings.Join(added, ", "), v)
+	members["chat_template.jinja"] = []byte(`{% for m in messages %}{{ {"user": "<u>", "assistant": "<a>", "system": "<s>"}[m.role] + m.content + "<end>" }}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}`)
+	return toy.Artifact(t, toy.Plan(), toy.Weights(), members)
+}
+
+// ids is what the toy's tokenizer makes of a prompt without special tokens' names.
+func ids(s string) (out []int32) {
+	for _, c := range s {
+		out = append(out, int32(4+strings.IndexRune(letters, c)))
+	}
+	return out
+}
+
+// answer is what the toy has to say after ids, up to n tokens.
+func answer(t *testing.T, ids []int32, n int) string {
+	t.Helper()
+	next, gap := toy.Greedy(ids, n)
+	if gap < 1e-4 {
+		t.Fatalf("the toy decides by %g: choose another prompt", gap)
+	}
+	s := ""
+	for _, id := range next {
+		if id == 3 {
+			break
+		}
+		if id >= 4 {
+			s += letters[id-4 : id-3]
+		}
+	}
+	return s
+}
+
+func TestAnswers(t *testing.T) {
+	dir := talking(t)
+	chat := func(words ...string) []int32 {
+		var list []int32
+		for i, w := range words { // a system text, if it isn't empty, then what is asked
+			if w == "" {
+				continue
+			}
+			list = append(list, int32([]int{2, 0}[i]))
+			list = append(append(list, ids(w)...), 3)
+		}
+		return append(list, 1)
+	}
+	for _, c := range []struct {
+		args  []string
+		stdin string
+		ids   []int32
+	}{
+		{args: []string{"-p", "hello"}, ids: chat("", "hello")},
+		{args: []string{"-p", "hello", "-t", "1"}, ids: chat("", "hello")},
+		{args: []string{"-p", "hello", "--system", "be nice"[:2]}, ids: chat("be", "hello")},
+		{args: []string{"--raw", "-p", "hello"}, ids: ids("hello")},
+		{stdin: "what\n", ids: chat("", "what")},
+		{args: []string{"--raw"}, stdin: "what", ids: ids("what")},
+	} {
+		code, out, errs := hiprun(t, c.stdin, append([]string{dir, "-n", "12"}, c.args...)...)
+		if want := answer(t, c.ids, 12) + "\n"; code != 0 || out != want {
+			t.Errorf("%v: exit %d, %q, want %q (%s)", c.args, code, out, want, errs)
+		}
+		if !strings.HasPrefix(errs, fmt.Sprintf("[%d prompt tokens, ", len(c.ids))) || !strings.Contains(errs, "tok/s | peak memory ") || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%v: the last line is %q", c.args, errs)
+		}
+	}
+	// Equal seeds, equal answers.
+	_, a, _ := hiprun(t, "", dir, "-p", "hello", "--temp", "1", "--seed", "40", "-n", "9")
+	_, b, _ := hiprun(t, "", dir, "-p", "hello", "--temp", "1", "--seed", "40", "-n", "9")
+	if a != b || a == "" {
+		t.Errorf("%q and %q", a, b)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	dir := talking(t)
+	plain := toy.Write(t, nil)
+	other := toy.Write(t, func(p *plan.Plan) { p.Target = "cpu_v9" })
+	changed := toy.Write(t, nil)
+	if err := os.WriteFile(filepath.Join(changed, "generation.json"), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file := func(name, text string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	out := filepath.Join(t.TempDir(), "out.safetensors")
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"", 2, "accepts 1 arg"},
+		{dir + " two", 2, "accepts 1 arg"},
+		{dir + " --nonsense", 2, "unknown flag: --nonsense"},
+		{dir + " -t x -p a", 2, "invalid argument"},
+		{dir + " -t -1 -p a", 2, "want 0 or more"},
+		{dir + " -t 2000 -p a", 3, "want 1 to 1024"},
+		{dir + " --device cuda -p a", 2, "was compiled for cpu; want auto, cpu or reference"},
+		{dir, 2, "an empty prompt"},
+		{"/no/such/folder -p a", 1, "no such file"},
+		{os.TempDir() + " -p a", 1, "has no manifest.json"},
+		{plain + " -p a", 1, "no member tokenizer.json"},
+		{other + " -p a", 3, "compiled for cpu_v9, but"},
+		{changed + " -p a", 1, "changed member: generation.json"},
+		{dir + " -p a -c 65", 1, "want 1 to 64 as compiled"},
+		{dir + " -p a -c 2", 1, "more than the context of 2: ask for more with --context, up to 64"},
+		{dir + " -p a --top-p 2", 1, "top-p is 2, want 0 to 1"},
+		{dir + " -p a --temp -1", 1, "temperature is -1"},
+		{"bench", 2, "accepts 1 arg"},
+		{"bench " + dir + " -p 65", 1, "65 tokens are more than the context of 64"},
+		{"bench " + dir + " -p 1 -r 0", 1, "0 repetitions"},
+		{"eval " + dir, 2, "want --text FILE"},
+		{"eval " + dir + " --text /no/such", 1, "no such file"},
+		{"eval " + dir + " --text " + file("t", "a"), 1, "a text of 1 tokens"},
+		{"eval " + dir + " --text " + file("t", "abc") + " --against me", 2, "want reference"},
+		{"eval " + dir + " --text " + file("t", "abc") + " --window 65", 1, "want 2 to the context's 64"},
+		{"logits " + dir, 2, "want --ids"},
+		{"logits " + dir + " -o " + out + " --ids " + file("i", "[1, 2"), 1, "want a JSON list"},
+		{"logits " + dir + " -o " + out + " --ids " + file("i", "[]"), 1, "no ids"},
+		{"logits " + dir + " -o " + out + " --ids " + file("i", "[1, -2]"), 1, "id 1 is -2, want 0 to 47"},
+		{"logits " + dir + " -o " + out + " --ids " + file("i", "[48]"), 1, "id 0 is 48, want 0 to 47"},
+		{"logits " + dir + " -o " + out + " --ids " + file("i", "[1.5]"), 1, "want a JSON list"},
+		{"logits " + dir + " -o " + out + " --ids " + file("i", "[99999999999]"), 1, "want a JSON list"},
+		{"logits " + dir + " -o /no/such/folder/out --ids " + file("i", "[1]"), 1, "no such file"},
+		{"profile " + dir + " -r 0", 2, "at least one"},
+		{"profile " + dir + " --at 64", 1, "more than the context"},
+	} {
+		code, stdout, errs := hiprun(t, "", strings.Fields(c.args)...)
+		if code != c.code || stdout != "" || !strings.HasPrefix(errs, "hiprun: ") || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") != 1 {
+			t.Errorf("hiprun %s: exit %d, %q, %q; want exit %d and one line with %q", c.args, code, stdout, errs, c.code, c.want)
+		}
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a refused request has left a file")
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, cmd := range []string{"", "bench", "eval", "logits", "profile"} {
+		code, out, errs := hiprun(t, "", append(strings.Fields(cmd), "--help")...)
+		if code != 0 || errs != "" || !strings.Contains(out, "Examples:") || !strings.Contains(out, "  hiprun "+cmd) {
+			t.Errorf("hiprun %s --help: exit %d, %s", cmd, code, errs)
+		}
+	}
+}
+
+func TestBench(t *testing.T) {
+	dir := toy.Write(t, nil)
+	code, out, errs := hiprun(t, "", "bench", dir, "-p", "12", "-n", "6", "-r", "3", "--json")
+	var r record
+	if err := json.Unmarshal([]byte(out), &r); code != 0 || err != nil || errs != "" {
+		t.Fatalf("exit %d, %v, %s", code, err, errs)
+	}
+	if r.Model != "toy" || r.Target != "cpu_v3" || r.Threads < 1 || r.Hardware == "" || r.Commit == "" || r.Gate == "" || len(r.Plan) != 64 || !strings.Contains(r.Command, "bench") ||
+		len(r.Results) != 2 || r.Results[0].Test != "pp12" || len(r.Results[1].Runs) != 3 {
+		t.Errorf("%+v", r)
+	}
+	if code, out, _ := hiprun(t, "", "bench", dir, "-p", "0", "-n", "6", "-r", "1"); code != 0 || !strings.Contains(out, "tg6") || strings.Contains(out, "pp") {
+		t.Errorf("exit %d, %s", code, out)
+	}
+}
+
+func TestLogits(t *testing.T) {
+	dir := toy.Write(t, nil)
+	in, out := filepath.Join(t.TempDir(), "ids.json"), filepath.Join(t.TempDir(), "out.safetensors")
+	if err := os.WriteFile(in, []byte("[5, 6, 7, 8, 9, 10, 11]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, errs := hiprun(t, "", "logits", dir, "--ids", in, "-o", out); code != 0 || stdout+errs != "" {
+		t.Fatalf("exit %d, %s%s", code, stdout, errs)
+	}
+	c, err := weights.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	x, ok := c.Tensor("logits")
+	if !ok || len(x.Dims) != 2 || x.Dims[0] != 7 || x.Dims[1] != toy.Vocab {
+		t.Fatalf("tensors %v", c.Tensors())
+	}
+	row := make([]float32, toy.Vocab)
+	for i, want := range toy.Logits([]int32{5, 6, 7, 8, 9, 10, 11}) {
+		if err := x.Row(i, row); err != nil {
+			t.Fatal(err)
+		}
+		for v := range row {
+			if math.Abs(float64(row[v])-want[v]) > 1e-4 {
+				t.Fatalf("row %d, logit %d: %g, want %g", i, v, row[v], want[v])
+			}
+		}
+	}
+}
+
+func TestEvalAndProfile(t *testing.T) {
+	dir := talking(t)
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("abcdefghijklmnop"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := hiprun(t, "", "eval", dir, "--text", text, "--window", "8", "--json")
+	var s struct {
+		Tokens, Windows int
+		NLL             float64 `json:"mean_nll"`
+	}
+	if err := json.Unmarshal([]byte(out), &s); code != 0 || err != nil || s.Tokens != 14 || s.Windows != 2 || s.NLL <= 0 {
+		t.Errorf("exit %d, %v, %s%s", code, err, out, errs)
+	}
+	code, out, errs = hiprun(t, "", "profile", dir, "-r", "2", "--at", "7")
+	if code != 0 || !strings.Contains(out, "toy_head") || !strings.Contains(out, "all") {
+		t.Errorf("exit %d, %s%s", code, out, errs)
+	}
+}
+
+// TestScreen: what a model says is no command to the terminal.
+func TestScreen(t *testing.T) {
+	var b bytes.Buffer
+	s := &screen{w: &b, safe: true}
+	fmt.Fprint(s, "a\x1b[2Jb\tc\r\n\u009bd\x7fé")
+	s.end()
+	if want := "a[2Jb\tc\ndé\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
