@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 	"hipc/runtime/plan"
@@ -12,28 +15,89 @@ import (
 
 // A folder is an artifact being written: beside its place, under another name, until it's whole.
 type folder struct {
-	place string // where it will stand
-	tmp   string
+	place string   // where it will stand
+	tmp   string   // .PLACE.tmp-NUMBER
+	lock  *os.File // tmp itself, locked as long as this program lives
+	made  []string // folders above place that weren't there, the outermost first
 }
 
-// newFolder begins an artifact at place. It refuses to replace anything but an artifact or an empty folder.
+// newFolder begins an artifact at place. It refuses to replace anything but an artifact or an empty folder, and clears
+// away what compilations of the same place have left that were killed.
 func newFolder(place string) (*folder, error) {
 	place = filepath.Clean(place)
 	if err := replaceable(place); err != nil {
 		return nil, err
 	}
+	f := &folder{place: place}
 	parent := filepath.Dir(place)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return nil, err
+	for p := parent; ; p = filepath.Dir(p) {
+		if _, err := os.Stat(p); err == nil || p == filepath.Dir(p) {
+			break
+		}
+		f.made = append([]string{p}, f.made...)
 	}
-	tmp, err := os.MkdirTemp(parent, "."+filepath.Base(place)+".tmp-")
+	err := os.MkdirAll(parent, 0o777)
+	if err == nil {
+		sweep(place)
+		err = f.begin(parent)
+	}
 	if err != nil {
-		return nil, err
+		f.abandon()
+		return nil, full(err, place)
 	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return nil, err
+	return f, nil
+}
+
+// begin makes the temporary folder and locks it. Another program's sweep may take it in between: then it makes another.
+func (f *folder) begin(parent string) (err error) {
+	for range 100 {
+		if f.tmp, err = os.MkdirTemp(parent, "."+filepath.Base(f.place)+".tmp-"); err != nil {
+			return err
+		}
+		if f.lock, err = os.Open(f.tmp); errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		unix.Flock(int(f.lock.Fd()), unix.LOCK_EX) // where a file system has no locks, none is ever swept
+		if err = os.Chmod(f.tmp, 0o755); !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		f.lock.Close()
 	}
-	return &folder{place, tmp}, nil
+	return err
+}
+
+// sweep clears away the temporary folders of place whose programs are gone: a lock dies with its owner. Where a program
+// was killed between moving the old artifact aside and putting the new one there, the old one goes back.
+func sweep(place string) {
+	ours := regexp.MustCompile(`^` + regexp.QuoteMeta("."+filepath.Base(place)) + `\.tmp-[0-9]+(\.old)?$`)
+	entries, _ := os.ReadDir(filepath.Dir(place)) // sorted: x.old comes after x
+	for _, e := range entries {
+		if !e.IsDir() || !ours.MatchString(e.Name()) {
+			continue
+		}
+		p := filepath.Join(filepath.Dir(place), e.Name())
+		if x, ok := strings.CutSuffix(p, ".old"); ok {
+			if _, err := os.Lstat(x); err == nil {
+				continue // its program lives
+			}
+			if _, err := os.Lstat(place); errors.Is(err, os.ErrNotExist) {
+				os.Rename(p, place)
+			} else {
+				os.RemoveAll(p)
+			}
+			continue
+		}
+		d, err := os.OpenFile(p, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			os.RemoveAll(p)
+		}
+		d.Close()
+	}
 }
 
 func replaceable(place string) error {
@@ -91,8 +155,18 @@ func (f *folder) commit() error {
 	return err
 }
 
-// abandon leaves nothing behind.
-func (f *folder) abandon() { os.RemoveAll(f.tmp) }
+// abandon leaves nothing behind. After commit there is nothing left to remove but the lock.
+func (f *folder) abandon() {
+	if f.tmp != "" {
+		os.RemoveAll(f.tmp)
+	}
+	if f.lock != nil {
+		f.lock.Close()
+	}
+	for _, p := range slices.Backward(f.made) {
+		os.Remove(p) // refused where something is in it
+	}
+}
 
 // syncTree brings the files to the disk before the rename does: without it a crash of the machine could leave a name
 // with nothing behind it.

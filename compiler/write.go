@@ -28,6 +28,8 @@ type Result struct {
 	Skipped []string             // what the checkpoint holds and the model doesn't use, a line each
 	// NoWeights says that no checkpoint was given: the artifact can be read, not run.
 	NoWeights bool
+	// NoTokenizer says that the checkpoint has no tokenizer.json: the artifact takes ids, not words.
+	NoTokenizer bool
 	Stages    []Stage
 }
 
@@ -63,6 +65,7 @@ func (c *compilation) write(ctx context.Context, begun time.Time) (*Result, erro
 	}
 	r := &Result{Dir: c.opts.Out, Plan: c.plan, Unfused: c.unfused(), NoWeights: c.ckpt == nil}
 	if c.ckpt != nil {
+		r.NoTokenizer = members[tokenizerFile] == nil
 		for _, s := range c.ckpt.Skipped() {
 			r.Skipped = append(r.Skipped, s.Name+": "+s.Reason)
 		}

@@ -112,7 +112,10 @@ func describe(w io.Writer, r *compiler.Result) {
 	if r.Missing != nil {
 		fmt.Fprintf(w, "without a compiled object: %v\n", r.Missing)
 	}
-	if p := r.Plan; r.NoWeights {
+	if r.NoTokenizer {
+		fmt.Fprintln(w, "without a tokenizer: the checkpoint has no tokenizer.json (save it with a fast tokenizer); hiprun bench and logits work, prompts don't")
+	}
+	if r.NoWeights {
 		fmt.Fprintf(w, "without weights: give --weights CHECKPOINT to run %s\n", p.Model)
 	}
 }

@@ -45,64 +45,8 @@ func hiprun(t *testing.T, stdin string, args ...string) (code int, stdout, stder
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// The letters of the toy's language, one token each; the tokens before them are special.
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR"
-
-// talking is a toy with a tokenizer and a chat template.
-func talking(t *testing.T) string {
-	t.Helper()
-	vocab := map[string]int{}
-	var added []string
-	for i, s := range []string{"<u>", "<a>", "<s>", "<end>"} {
-		vocab[s] = i
-		added = append(added, fmt.Sprintf(`{"id": %d, "content": %q, "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}`, i, s))
-	}
-	for i, c := range letters {
-		vocab[string(c)] = 4 + i
-	}
-	v, err := json.Marshal(vocab)
-	if err != nil {
-		t.Fatal(err)
-	}
-	members := toy.Members(t)
-	members["tokenizer.json"] = fmt.Appendf(nil, `{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [%s], "normalizer": null,
-		"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}, "post_processor": null,
-		"decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
-		"model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": %s, "merges": []}}`,
-		strings.Join(added, ", "), v)
-	members["chat_template.jinja"] = []byte(`{% for m in messages %}{{ {"user": "<u>", "assistant": "<a>", "system": "<s>"}[m.role] + m.content + "<end>" }}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}`)
-	return toy.Artifact(t, toy.Plan(), toy.Weights(), members)
-}
-
-// ids is what the toy's tokenizer makes of a prompt without special tokens' names.
-func ids(s string) (out []int32) {
-	for _, c := range s {
-		out = append(out, int32(4+strings.IndexRune(letters, c)))
-	}
-	return out
-}
-
-// answer is what the toy has to say after ids, up to n tokens.
-func answer(t *testing.T, ids []int32, n int) string {
-	t.Helper()
-	next, gap := toy.Greedy(ids, n)
-	if gap < 1e-4 {
-		t.Fatalf("the toy decides by %g: choose another prompt", gap)
-	}
-	s := ""
-	for _, id := range next {
-		if id == 3 {
-			break
-		}
-		if id >= 4 {
-			s += letters[id-4 : id-3]
-		}
-	}
-	return s
-}
-
 func TestAnswers(t *testing.T) {
-	dir := talking(t)
+	dir := toy.Talking(t)
 	chat := func(words ...string) []int32 {
 		var list []int32
 		for i, w := range words { // a system text, if it isn't empty, then what is asked
@@ -110,7 +54,7 @@ func TestAnswers(t *testing.T) {
 				continue
 			}
 			list = append(list, int32([]int{2, 0}[i]))
-			list = append(append(list, ids(w)...), 3)
+			list = append(append(list, toy.IDs(w)...), 3)
 		}
 		return append(list, 1)
 	}
@@ -122,12 +66,12 @@ func TestAnswers(t *testing.T) {
 		{args: []string{"-p", "hello"}, ids: chat("", "hello")},
 		{args: []string{"-p", "hello", "-t", "1"}, ids: chat("", "hello")},
 		{args: []string{"-p", "hello", "--system", "be nice"[:2]}, ids: chat("be", "hello")},
-		{args: []string{"--raw", "-p", "hello"}, ids: ids("hello")},
+		{args: []string{"--raw", "-p", "hello"}, ids: toy.IDs("hello")},
 		{stdin: "what\n", ids: chat("", "what")},
-		{args: []string{"--raw"}, stdin: "what", ids: ids("what")},
+		{args: []string{"--raw"}, stdin: "what", ids: toy.IDs("what")},
 	} {
 		code, out, errs := hiprun(t, c.stdin, append([]string{dir, "-n", "12"}, c.args...)...)
-		if want := answer(t, c.ids, 12) + "\n"; code != 0 || out != want {
+		if want := toy.Answer(t, c.ids, 12) + "\n"; code != 0 || out != want {
 			t.Errorf("%v: exit %d, %q, want %q (%s)", c.args, code, out, want, errs)
 		}
 		if !strings.HasPrefix(errs, fmt.Sprintf("[%d prompt tokens, ", len(c.ids))) || !strings.Contains(errs, "tok/s | peak memory ") || strings.Count(errs, "\n") != 1 {
@@ -143,7 +87,7 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	dir := talking(t)
+	dir := toy.Talking(t)
 	plain := toy.Write(t, nil)
 	other := toy.Write(t, func(p *plan.Plan) { p.Target = "cpu_v9" })
 	changed := toy.Write(t, nil)
@@ -181,7 +125,7 @@ func TestErrors(t *testing.T) {
 		{dir + " -p a --top-p 2", 1, "top-p is 2, want 0 to 1"},
 		{dir + " -p a --temp -1", 1, "temperature is -1"},
 		{"bench", 2, "accepts 1 arg"},
-		{"bench " + dir + " -p 65", 1, "65 tokens are more than the context of 64"},
+		{"bench " + dir + " -p 65 -n 1", 1, "65 tokens are more than the context of 64"},
 		{"bench " + dir + " -p 1 -r 0", 1, "0 repetitions"},
 		{"eval " + dir, 2, "want --text FILE"},
 		{"eval " + dir + " --text /no/such", 1, "no such file"},
@@ -266,7 +210,7 @@ func TestLogits(t *testing.T) {
 }
 
 func TestEvalAndProfile(t *testing.T) {
-	dir := talking(t)
+	dir := toy.Talking(t)
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte("abcdefghijklmnop"), 0o644); err != nil {
 		t.Fatal(err)

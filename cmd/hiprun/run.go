@@ -131,6 +131,8 @@ func summary(w io.Writer, u engine.Usage) {
 		note = ", the context is full"
 	case "length":
 		note = ", cut at --max-tokens"
+	case "":
+		note = ", stopped"
 	}
 	fmt.Fprintf(w, "[%d prompt tokens%s, %d answered%s | prefill %.1f tok/s, decode %.1f tok/s | peak memory %s]\n",
 		u.Prompt, cached, u.Tokens, note, u.PrefillRate(), u.DecodeRate(), runtime.Size(u.Peak))

@@ -49,7 +49,11 @@ func Open(a *runtime.Artifact, llm *engine.LLM) (*Conversation, error) {
 
 // Tokenizer opens the artifact's tokenizer alone.
 func Tokenizer(a *runtime.Artifact) (*text.Tokenizer, error) {
-	b, err := a.File("tokenizer.json")
+	const member = "tokenizer.json"
+	if !a.Has(member) {
+		return nil, fmt.Errorf("%s: has no %s, its checkpoint had none: it can be measured, and takes ids (bench, logits), not words", a.Dir, member)
+	}
+	b, err := a.File(member)
 	if err != nil {
 		return nil, err
 	}

@@ -278,7 +278,7 @@ func TestRefused(t *testing.T) {
 		{name: "no section", text: "# --- decode_1\n", want: `graph.txt has no section "# --- lowered"`},
 		{name: "no model", text: "# --- lowered\nh = (\n", want: "graph.txt:3"},
 		{name: "unknown weight", text: strings.ReplaceAll(graph, ".k:", ".kk:"), want: "reads weight layers.0.kk, which the plan doesn't have"},
-		{name: "other shape", text: strings.ReplaceAll(graph, "embed:f32[20,8]", "embed:f32[21,8]"), want: "weight embed is f32[21,8] in graph.txt and f32[20,8] in the plan"},
+		{name: "other shape", text: strings.ReplaceAll(graph, "h_pick, @embed:f32", "h_pick, @embed:f16"), want: "weight embed is f16[20,8] in graph.txt and f32[20,8] in the plan"},
 		{name: "other format", plan: func(p *plan.Plan) { p.Weights[0].Type = "q9_9[20,8]" }, want: "weight embed is q9_9[20,8]: the reference knows"},
 		{name: "other layout", plan: func(p *plan.Plan) { p.Weights[0].Layout = "x17" }, want: "weight embed has layout x17, want one of rows"},
 		{name: "lying size", plan: func(p *plan.Plan) { p.Weights[0].Layout = "rows" }, want: "weight embed has 1024 bytes, which isn't the size of f32[20,8] in layout rows"},

@@ -209,7 +209,6 @@ func TestFromHF(t *testing.T) {
 		dir  fstest.MapFS
 		want string
 	}{
-		{fstest.MapFS{}, "no tokenizer.json"},
 		{dir("tokenizer_config.json", `[`), "tokenizer_config.json"},
 		{dir("tokenizer_config.json", `{"chat_template":7}`), "chat_template"},
 		{dir("tokenizer_config.json", `{"chat_template":[{"name":"x","template":"y"}]}`), "called default"},
@@ -220,5 +219,9 @@ func TestFromHF(t *testing.T) {
 		if _, _, _, err := FromHF(c.dir); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
 		}
+	}
+	mute := fstest.MapFS{"tokenizer_config.json": {Data: []byte(`{"eos_token":"</s>","chat_template":"t"}`)}}
+	if tok, chat, _, err := FromHF(mute); tok != nil || string(chat) != "t" || err != nil {
+		t.Errorf("without a tokenizer: %q, %q, %v", tok, chat, err)
 	}
 }

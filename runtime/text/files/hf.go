@@ -8,16 +8,14 @@ import (
 	"io/fs"
 )
 
-// FromHF takes the text files from a Hugging Face checkpoint folder. tokenizer.json is passed on as it is. The chat
+// FromHF takes the text files from a Hugging Face checkpoint folder. tokenizer.json is passed on as it is; nil if there
+// is none, as in a checkpoint that is only there to be held against another: its model can run, but not speak. The chat
 // template is chat_template.jinja, else tokenizer_config.json's, of a list the one called default; nil if there is
 // none. Where generation_config.json is absent or names no end of a sequence, the eos_token of tokenizer_config.json
 // is it.
 func FromHF(dir fs.FS) (tokenizerJSON, chatTemplate, generation []byte, err error) {
 	if tokenizerJSON, err = read(dir, "tokenizer.json", maxJSONBytes); err != nil {
 		return nil, nil, nil, err
-	}
-	if tokenizerJSON == nil {
-		return nil, nil, nil, fmt.Errorf("the checkpoint has no tokenizer.json: save it with a fast tokenizer")
 	}
 	config := map[string]json.RawMessage{}
 	if b, err := read(dir, "tokenizer_config.json", maxConfig); err != nil {
@@ -81,7 +79,7 @@ func generationOfHF(dir fs.FS, config map[string]json.RawMessage, tokenizerJSON 
 			g.Tokens[name] = s
 		}
 	}
-	if eos, ok := g.Tokens["eos_token"]; ok && len(g.EOS) == 0 {
+	if eos, ok := g.Tokens["eos_token"]; ok && len(g.EOS) == 0 && tokenizerJSON != nil {
 		var t struct {
 			AddedTokens []addedToken `json:"added_tokens"`
 			Model       struct{ Vocab map[string]int32 }

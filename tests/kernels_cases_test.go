@@ -1,0 +1,232 @@
+package tests
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"hipc/codegen"
+	"hipc/fusion"
+	"hipc/ir"
+	"hipc/ir/syntax"
+	"hipc/kernels"
+	"hipc/runtime/weights"
+)
+
+// A kernelCase is one instance of a row of the registry, and what it has to compute.
+type kernelCase struct {
+	row    *kernels.Kernel
+	node   *ir.Node // operands and results, made of the row's signature
+	choice *kernels.Choice
+	graph  *ir.Graph // what the row's op means on them; its parameters are the bound operands, in order
+	pos    int       // position of row 0
+	live   int       // rows of choice.Dims["T"] that are alive
+	kernel string    // the entry in the object
+	marks  []string  // what is telling about the shape
+}
+
+func (c *kernelCase) rows() int { return c.choice.Dims["T"] }
+
+func (c *kernelCase) String() string {
+	return fmt.Sprintf("%s at %d, %d rows alive", c.choice.Inst, c.pos, c.live)
+}
+
+// The values that dims of these names are tried with: odd ones, one block of a format, several, more than a block of the
+// grid. A row with another name gets otherDims; nothing here knows rows.
+var (
+	dimValues = map[string][]int{
+		"D": {64, 128, 96, 40, 17}, "K": {32, 64, 576, 40, 7}, "N": {7, 16, 33, 48, 100, 4500}, "V": {49, 512, 1003},
+		"H": {1, 2, 3, 4, 6, 9}, "KV": {1, 2, 3}, "R": {1, 3, 9}, "A": {1, 5, 16}, "B": {2, 16, 48, 7},
+		"width": {16, 32, 40, 64, 128}, "window": {0, 5, 70},
+	}
+	otherDims  = []int{1, 2, 5, 16, 32, 48, 64}
+	realValues = map[string][]float64{"eps": {1e-5, 1e-6}, "theta": {1e4, 1e5}, "scale": {0.125, 0.0883883476483184}, "c": {0.125, -3, 8}}
+	otherReals = []float64{0.125, 2.5}
+	rowCounts  = []int{1, 8, 64, 300} // a row, a few, a tile, and more than the 256 that a product takes at once
+	positions  = []int{0, 62, 130, 200}
+)
+
+// caseContext is the context of all cases: several pages, of which a case fills some.
+const caseContext = 512
+
+// casesOf chooses shapes for a row: each format and each mixture of two twice at least, one row and several, and all
+// values of dims that the row's template hasn't been run with yet; few of each format if short. covered remembers what
+// has been run, by template.
+func casesOf(row *kernels.Kernel, t *codegen.Target, covered map[string]bool, short bool) ([]*kernelCase, error) {
+	h := fnv.New64a()
+	fmt.Fprint(h, row.Op, row.Sig, row.Inst)
+	r := rand.New(rand.NewPCG(h.Sum64(), 1))
+	_, elems, _ := row.Vars()
+	template, _, _ := strings.Cut(row.Inst, "<")
+	var pool []*kernelCase
+	var refused error
+	for _, mix := range mixtures(strings.Fields(row.Formats), elems) {
+		for range 300 {
+			c, err := randomCase(row, t, mix, r)
+			if err != nil {
+				refused = err
+				continue
+			}
+			c.mark(template, mix, elems)
+			pool = append(pool, c)
+		}
+	}
+	if len(pool) == 0 {
+		return nil, fmt.Errorf("no shape was found that it computes: %w", refused)
+	}
+	var chosen []*kernelCase
+	most := 24
+	for len(pool) > 0 && len(chosen) < most {
+		best, gain := 0, -1
+		for i, c := range pool {
+			g := 0
+			for _, m := range c.marks {
+				if !covered[m] && (!short || strings.HasPrefix(m, "format") || strings.HasPrefix(m, "row")) {
+					g++
+				}
+			}
+			if g > gain {
+				best, gain = i, g
+			}
+		}
+		if gain == 0 {
+			break
+		}
+		c := pool[best]
+		for _, m := range c.marks {
+			covered[m] = true
+		}
+		pool = slices.Delete(pool, best, best+1)
+		i := len(chosen)
+		c.pos = positions[i%len(positions)]
+		c.live = map[int]int{1: 1, 8: 5, 64: 64 - 27*(i%2), 300: 290}[c.rows()]
+		chosen = append(chosen, c)
+	}
+	return chosen, nil
+}
+
+// mixtures gives each element of a signature a format: all alike, and each beside the next one.
+func mixtures(formats, elems []string) []map[string]string {
+	if len(elems) == 0 {
+		return []map[string]string{nil}
+	}
+	var out []map[string]string
+	for step := range min(len(elems), 2) {
+		for i := range formats {
+			m := map[string]string{}
+			for j, e := range elems {
+				m[e] = formats[(i+j*step)%len(formats)]
+			}
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// mark notes what is telling about a case: its format with one row and with several, and per template each dim's value,
+// the number of rows, and how many query heads share a key head.
+func (c *kernelCase) mark(template string, mix map[string]string, elems []string) {
+	var formats []string
+	for _, e := range elems {
+		formats = append(formats, mix[e])
+	}
+	several := c.rows() > 1
+	c.marks = []string{fmt.Sprint("row ", c.row.Op, c.row.Sig, c.row.Where)}
+	if len(formats) > 0 {
+		c.marks = append(c.marks, fmt.Sprint("format ", template, formats))
+	}
+	c.marks = append(c.marks, fmt.Sprint("several ", c.row.Op, c.row.Sig, c.row.Where, formats, several), fmt.Sprint("rows ", template, c.rows()))
+	names, _, _ := c.row.Vars()
+	for _, n := range names {
+		c.marks = append(c.marks, fmt.Sprint(template, n, c.choice.Dims[n]))
+	}
+	for _, x := range c.choice.Reals {
+		c.marks = append(c.marks, template+x.Name)
+	}
+	if h, kv := c.choice.Dims["H"], c.choice.Dims["KV"]; kv > 0 && h%kv == 0 {
+		c.marks = append(c.marks, fmt.Sprint(template, "group", h/kv, several))
+	}
+	if w, ok := c.choice.Dims["window"]; ok {
+		c.marks = append(c.marks, fmt.Sprint(template, "window", w > 0, c.rows()))
+	}
+}
+
+// randomCase makes a case, or says why this shape is none.
+func randomCase(row *kernels.Kernel, t *codegen.Target, mix map[string]string, r *rand.Rand) (*kernelCase, error) {
+	names, _, realNames := row.Vars()
+	dims, reals := map[string]int{}, map[string]float64{}
+	for _, n := range names {
+		list, ok := dimValues[n]
+		if !ok {
+			list = otherDims
+		}
+		dims[n] = list[r.IntN(len(list))]
+	}
+	for _, n := range realNames {
+		list, ok := realValues[n]
+		if !ok {
+			list = otherReals
+		}
+		reals[n] = list[r.IntN(len(list))]
+	}
+	c := &kernelCase{row: row}
+	var err error
+	if c.node, err = row.Example(dims, mix, reals); err != nil {
+		return nil, err
+	}
+	d := kernels.Dims{T: rowCounts[r.IntN(len(rowCounts))], S: 1, C: caseContext, P: t.Page}
+	if c.choice, err = kernels.Find(t.Name, c.node, d); err != nil {
+		return nil, err
+	}
+	if c.choice.Kernel != row {
+		return nil, fmt.Errorf("%s is taken before it", c.choice.Kernel.Inst)
+	}
+	work := 0
+	for _, a := range c.node.Bound() {
+		if f, ok := weights.FormatByName(string(a.Type.Elem)); ok && a.Type.Elem != ir.I32 {
+			if a.Type.Last()%f.Block != 0 {
+				return nil, fmt.Errorf("%s isn't whole blocks", a.Type)
+			}
+			work += d.T * a.Type.Size()
+		}
+	}
+	if work > 20e6 {
+		return nil, fmt.Errorf("the oracle would take too long")
+	}
+	c.graph, err = meaning(row.Op, c.node)
+	return c, err
+}
+
+// meaning is what an op computes on n's operands: a rule's body, or the primitive op by itself. Its results must have the
+// types that the row promises.
+func meaning(name string, n *ir.Node) (*ir.Graph, error) {
+	var g *ir.Graph
+	if i := slices.IndexFunc(fusion.Rules(), func(r *fusion.Rule) bool { return r.Name == name }); i >= 0 {
+		var err error
+		if g, err = fusion.Rules()[i].Body(n.Args); err != nil {
+			return nil, err
+		}
+	} else {
+		op, ok := ir.OpByName(name)
+		if !ok {
+			return nil, fmt.Errorf("%s is neither an op nor a rule: nothing says what it computes", name)
+		}
+		b := &ir.Builder{}
+		g = b.Start(name, n.Bound()...)
+		g.Results = b.Apply(op, n.Args, op.State, syntax.Pos{})
+		if err := b.Err(); err != nil {
+			return nil, err
+		}
+	}
+	if len(g.Results) != len(n.Outs) {
+		return nil, fmt.Errorf("%s gives %d values, its row %d", name, len(g.Results), len(n.Outs))
+	}
+	for i, v := range g.Results {
+		if !v.Type.Equal(n.Outs[i].Type) {
+			return nil, fmt.Errorf("%s gives %s, its row %s", name, v.Type, n.Outs[i].Type)
+		}
+	}
+	return g, g.Verify()
+}
