@@ -22,7 +22,6 @@ for name in "hipc hiprun artifact gguf llama llama-version commit threads out".s
 p.add_argument("--rounds", type=int, required=True)
 p.add_argument("--patience", type=float, required=True)
 a = p.parse_args()
-deadline = time.monotonic() + a.patience
 lost = 0.0  # seconds spent on waiting and on disturbed runs
 
 
@@ -116,7 +115,7 @@ for (t, name), log in series.items():
         short.append(f"{name} on {t} threads ({len(good)})")
         continue
     for test in BARS:
-        results.append({"tool": name, "threads": t, "test": test, **spread([x[test] for x in good]), "log": log, "command": " ".join(tools[name][0](t))})
+        results.append({"tool": name, "threads": t, "test": test, **spread([x[test] for x in good])})
 for x in results:
     if x["tool"] != "hipc":
         x["hipc_is"] = next((y["median"] / x["median"] for y in results if (y["tool"], y["threads"], y["test"]) == ("hipc", x["threads"], x["test"])), None)
@@ -134,7 +133,7 @@ for name, command, env, bar in [("compile, without compiler and weights", plan_c
     if len(good) < LEAST:
         short.append(name)
         continue
-    starts[name] = {**spread(good), "bar": bar, "log": log, "command": ("PATH=/nowhere " if env else "") + " ".join(command)}
+    starts[name] = {**spread(good), "bar": bar, "command": ("PATH=/nowhere " if env else "") + " ".join(command), "log": log}
 load.append(os.getloadavg())
 
 print(f"\n{'tok/s':22}{'threads':>8}{'test':>8}{'min':>9}{'median':>9}{'max':>9}{'runs':>6}   hipc is   bar")
@@ -165,6 +164,7 @@ record = {
     "gate": {"command": " ".join(gate_command), "mean_nll": nll, "want": NLL, "within": WITHIN},
     "load_average": {"before": load[0], "after": load[1]}, "others_cores_below": BUSY, "without_a_figure": short,
     "results": results, "starts": starts,
+    "runs": [{"tool": name, "threads": t, "command": " ".join(tools[name][0](t)), "log": log} for (t, name), log in series.items()],
 }
 os.makedirs(os.path.dirname(a.out), exist_ok=True)
 home = os.getcwd() + "/"

@@ -30,7 +30,7 @@ type Result struct {
 	NoWeights bool
 	// NoTokenizer says that the checkpoint has no tokenizer.json: the artifact takes ids, not words.
 	NoTokenizer bool
-	Stages    []Stage
+	Stages      []Stage
 }
 
 // A Stage is how long a part of the work took.

@@ -51,7 +51,7 @@ func spelling(n *ir.Node, rules []*Rule) *Rule {
 		}
 		fits := true
 		for i, p := range r.Decl.Params {
-			fits = fits && (p.Format == "" || string(n.Args[i].Type.Elem) == p.Format)
+			fits = fits && (p.Format == "" || n.Args[i].Type.Elem.Is(p.Format))
 		}
 		if fits {
 			return r

@@ -20,6 +20,9 @@ type Builder struct {
 	// Resolve says in which format a weight is and under which path, given its whole dims. Nil: everything is f16.
 	Resolve func(layer int, path string, dims []int, pos syntax.Pos) (Elem, string, error)
 
+	// Headless takes what a bucket without logits is printed as, too: its last layer returns nothing, and nothing follows.
+	Headless bool
+
 	graph   *Graph
 	layer   int
 	state   []string // states that the next stateful ops take, where they are given rather than named by path

@@ -10,12 +10,13 @@ import (
 
 // A Tensor is a value's contents for some rows: Rows times Type, outermost first.
 type Tensor struct {
-	Type   Type
-	Rows   int
-	Data   []float32
-	Ints   []int32 // instead of Data, for i32
-	Weight Matrix  // instead of Data, for a matrix of weights in a format of its own
-	Cache  *Cache  // instead of Data, for the handle of a KV cache
+	Type     Type
+	Rows     int
+	Data     []float32
+	Ints     []int32  // instead of Data, for i32
+	Weight   Matrix   // instead of Data, for a matrix of weights in a format of its own
+	Rotation Rotation // instead of Data, for a rotation
+	Cache    *Cache   // instead of Data, for the handle of a KV cache
 }
 
 // A Matrix gives the rows of a weight in fp32, dequantised as they're read.

@@ -16,6 +16,9 @@ func (b *Builder) stmts(list []*syntax.Stmt, s *scope, d *syntax.Decl) []*Value 
 				b.errorf(syntax.At(list[i+1].Pos), "nothing may follow return in block %s", d.Name)
 				return nil
 			}
+			if len(st.Return.Exprs) == 0 && !b.Headless {
+				b.errorf(pos, "block %s returns nothing: want return and a value", d.Name)
+			}
 			var out []*Value
 			for _, e := range st.Return.Exprs {
 				vs := b.expr(e, s)
@@ -149,14 +152,13 @@ func (b *Builder) primary(p *syntax.Primary, s *scope) []*Value {
 			b.errorf(pos, "only a weight has members (.%s)", m)
 			return nil
 		}
-		vs = []*Value{b.member(vs[0], m, pos)}
+		v := b.member(vs[0], m, pos)
+		if v == nil {
+			return nil
+		}
+		vs = []*Value{v}
 	}
 	return vs
-}
-
-// member is a part of a packed format: w.rot, w.q4.
-func (b *Builder) member(v *Value, name string, pos syntax.Pos) *Value {
-	return &Value{Weight: &Weight{Path: v.Weight.Path + "." + name, open: v.Weight.open}, Type: v.Type, Pos: pos}
 }
 
 func (b *Builder) atom(p *syntax.Primary, s *scope, pos syntax.Pos) []*Value {

@@ -115,20 +115,35 @@ func (n *Node) Bound() []*Value {
 	return out
 }
 
-// States lists the states that n keeps, of its body too, each once.
+// States lists the names of the states that n keeps, of its body too, each once.
 func (n *Node) States() []string {
+	var out []string
+	for _, s := range n.StateRefs() {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+// A StateRef is a state that a node keeps: its name, and the type of what one layer keeps (kv: of one position).
+type StateRef struct {
+	Name string
+	Type Type
+}
+
+// StateRefs lists the states that n keeps with their types, of its body too, each once.
+func (n *Node) StateRefs() []StateRef {
 	if n.Body == nil {
 		if n.State == "" {
 			return nil
 		}
-		return []string{n.State}
+		return []StateRef{{n.State, n.Op.StateType(n)}}
 	}
-	var out []string
+	var out []StateRef
 	seen := map[string]bool{}
 	for _, m := range n.Body.Nodes {
-		for _, s := range m.States() {
-			if !seen[s] {
-				seen[s] = true
+		for _, s := range m.StateRefs() {
+			if !seen[s.Name] {
+				seen[s.Name] = true
 				out = append(out, s)
 			}
 		}

@@ -46,7 +46,11 @@ func (b *Builder) Build(name string, f *syntax.File) (*Model, error) {
 	if carried != nil {
 		carried = b.layers(m, repeat, carried)
 	}
-	if carried != nil {
+	switch {
+	case carried == nil:
+	case b.Headless && m.Layers > 0 && len(after) == 0 && len(m.BodyOf(m.Layers-1).Graph.Results) == 0:
+		m.End = b.Start("end")
+	default:
 		b.end(m, after, repeat, carried)
 	}
 	if err := b.Err(); err != nil {
@@ -129,7 +133,7 @@ func (b *Builder) layers(m *Model, r *syntax.Repeat, in []*Value) []*Value {
 		if len(b.errs) > 0 {
 			return nil // the same mistakes in every layer
 		}
-		if len(g.Results) != len(in) {
+		if len(g.Results) != len(in) && !(b.Headless && len(g.Results) == 0 && l == m.Layers-1) {
 			b.errorf(syntax.At(t.Pos), "block %s returns %d values, but repeat carries %d", t.Name, len(g.Results), len(in))
 			return nil
 		}

@@ -25,6 +25,7 @@ type Op struct {
 	Elementwise bool   // each value of the result depends on the values at the same place: may be folded, may run in place
 	Light       bool   // no matrix is read: may move across the end of a layer
 	State       string // keeps state from token to token, called so: "kv"
+	StateType   func(n *Node) Type
 	Infix       string // how it's written between its operands
 }
 

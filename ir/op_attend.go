@@ -10,7 +10,8 @@ var _ = define(Op{
 	Params: "q k v scale:real=0 window:int=0",
 	Doc: `causal attention with grouped queries: y[h] = Σ_t softmax_t(scale · q[h]·k[t, g]) · v[t, g], g = h / (H/KV), over
 positions t ≤ pos, the last window of them if that isn't 0. scale 0 means 1/√D. Keeps k and v of every position`,
-	State: "kv",
+	State:     "kv",
+	StateType: func(n *Node) Type { return Of(KV, n.Args[1].Type.Dims...) },
 	Types: func(c *Call) []Type {
 		appendTypes(c, 1, 2)
 		return attendTypes(c, c.Type(1).Dims, 3)
@@ -22,12 +23,13 @@ positions t ≤ pos, the last window of them if that isn't 0. scale 0 means 1/�
 })
 
 var _ = define(Op{
-	Name:   "append",
-	Params: "k v",
-	Doc:    "puts k and v of each row at its position of the layer's KV cache",
-	State:  "kv",
-	Types:  func(c *Call) []Type { return appendTypes(c, 0, 1) },
-	Eval:   func(f *Frame) { f.Outs[0].Cache = appendRows(f, 0, 1) },
+	Name:      "append",
+	Params:    "k v",
+	Doc:       "puts k and v of each row at its position of the layer's KV cache",
+	State:     "kv",
+	StateType: func(n *Node) Type { return Of(KV, n.Args[0].Type.Dims...) },
+	Types:     func(c *Call) []Type { return appendTypes(c, 0, 1) },
+	Eval:      func(f *Frame) { f.Outs[0].Cache = appendRows(f, 0, 1) },
 })
 
 var _ = define(Op{

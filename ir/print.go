@@ -12,7 +12,7 @@ func (m *Model) String() string {
 		g := body.Graph
 		fmt.Fprintf(&b, "block %s(%s) {\n", g.Name, nameList(g.Params))
 		g.print(&b, "  ")
-		fmt.Fprintf(&b, "  return %s\n}\n", operands(g.Results))
+		b.WriteString(strings.TrimRight("  return "+operands(g.Results), " ") + "\n}\n")
 	}
 	m.Begin.print(&b, "")
 	if len(m.Bodies) > 0 {
@@ -38,7 +38,7 @@ func (g *Graph) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "block %s(%s) {\n", g.Name, nameList(g.Params))
 	g.print(&b, "  ")
-	fmt.Fprintf(&b, "  return %s\n}\n", operands(g.Results))
+	b.WriteString(strings.TrimRight("  return "+operands(g.Results), " ") + "\n}\n")
 	return b.String()
 }
 

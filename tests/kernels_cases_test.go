@@ -62,8 +62,9 @@ func casesOf(row *kernels.Kernel, t *codegen.Target, covered map[string]bool, sh
 	template, _, _ := strings.Cut(row.Inst, "<")
 	var pool []*kernelCase
 	var refused error
-	for _, mix := range mixtures(strings.Fields(row.Formats), elems) {
-		for range 300 {
+	mixes := mixtures(strings.Fields(row.Formats), elems)
+	for _, mix := range mixes {
+		for range 60 + 60/len(mixes) {
 			c, err := randomCase(row, t, mix, r)
 			if err != nil {
 				refused = err

@@ -103,9 +103,9 @@ func randomRow(f weights.Format, cols int, r *rand.Rand) ([]byte, error) {
 	return b, nil
 }
 
-// randomRows is an activation of which only the first live rows are numbers; the others are poison.
-func randomRows(t ir.Type, rows, live int, r *rand.Rand) *ir.Tensor {
-	x := ir.NewTensor(t, live)
+// randomRows is an activation of so many rows.
+func randomRows(t ir.Type, rows int, r *rand.Rand) *ir.Tensor {
+	x := ir.NewTensor(t, rows)
 	for i := range x.Data {
 		x.Data[i] = float32(r.NormFloat64())
 	}

@@ -26,22 +26,31 @@ func (m *machine) flags(cmd *cobra.Command) {
 
 // open opens an artifact and runs it.
 func (m *machine) open(dir string) (*engine.LLM, *runtime.Artifact, error) {
-	if m.threads < 0 || m.context < 0 {
-		return nil, nil, usageError{fmt.Errorf("--threads %d --context %d: want 0 or more", m.threads, m.context)}
-	}
-	a, err := runtime.OpenArtifact(dir)
+	a, err := m.artifact(dir)
 	if err != nil {
 		return nil, nil, err
 	}
+	llm, err := m.model(a)
+	return llm, a, err
+}
+
+func (m *machine) artifact(dir string) (*runtime.Artifact, error) {
+	if m.threads < 0 || m.context < 0 {
+		return nil, usageError{fmt.Errorf("--threads %d --context %d: want 0 or more", m.threads, m.context)}
+	}
+	return runtime.OpenArtifact(dir)
+}
+
+func (m *machine) model(a *runtime.Artifact) (*engine.LLM, error) {
 	model, err := m.run(a, m.device)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	llm, err := engine.New(model, a)
 	if err != nil {
 		model.Close()
 	}
-	return llm, a, err
+	return llm, err
 }
 
 func (m *machine) run(a *runtime.Artifact, device string) (engine.Model, error) {

@@ -117,7 +117,7 @@ func TestErrors(t *testing.T) {
 		{dir, 2, "an empty prompt"},
 		{"/no/such/folder -p a", 1, "no such file"},
 		{os.TempDir() + " -p a", 1, "has no manifest.json"},
-		{plain + " -p a", 1, "no member tokenizer.json"},
+		{plain + " -p a", 1, "has no tokenizer.json"},
 		{other + " -p a", 3, "compiled for cpu_v9, but"},
 		{changed + " -p a", 1, "changed member: generation.json"},
 		{dir + " -p a -c 65", 1, "want 1 to 64 as compiled"},

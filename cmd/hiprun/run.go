@@ -89,12 +89,11 @@ func (o *answerOptions) run(ctx context.Context, dir string) error {
 	if !talk && o.prompt == "" {
 		return usageError{fmt.Errorf("an empty prompt: give one with -p or on standard input")}
 	}
-	llm, a, err := o.open(dir)
+	a, err := o.artifact(dir)
 	if err != nil {
 		return err
 	}
-	defer llm.Close()
-	c, err := chat.Open(a, llm)
+	c, err := chat.Open(a, func() (*engine.LLM, error) { return o.model(a) })
 	if err != nil {
 		return err
 	}

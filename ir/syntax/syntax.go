@@ -63,10 +63,10 @@ type Stmt struct {
 	Assign *Assign `parser:"| @@"`
 }
 
-// Return ends a block with its results.
+// Return ends a block with its results. Only what prefill makes of the last layer has none.
 type Return struct {
 	Pos   lexer.Position
-	Exprs []*Expr `parser:"'return' @@ ( ',' @@ )*"`
+	Exprs []*Expr `parser:"'return' ( @@ ( ',' @@ )* )?"`
 }
 
 // Repeat runs the layers: the value of Carry goes in and comes out of each, and Blocks take turns.

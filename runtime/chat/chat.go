@@ -26,25 +26,47 @@ type Conversation struct {
 	said     []text.Message
 }
 
-// Open reads the artifact's tokenizer and template. Close gives the tokenizer's memory back; the model is the caller's.
-func Open(a *runtime.Artifact, llm *engine.LLM) (*Conversation, error) {
-	tok, err := Tokenizer(a)
+// Open opens the artifact's tokenizer and template while model brings the model up: each takes a while, and neither
+// needs the other. Close closes the model too.
+func Open(a *runtime.Artifact, model func() (*engine.LLM, error)) (*Conversation, error) {
+	type opened struct {
+		tok *text.Tokenizer
+		err error
+	}
+	words := make(chan opened, 1)
+	go func() {
+		tok, err := Tokenizer(a)
+		words <- opened{tok, err}
+	}()
+	llm, err := model()
+	w := <-words
+	c := &Conversation{llm: llm, tok: w.tok}
+	if err == nil {
+		err = w.err
+	}
+	if err == nil {
+		err = c.openTemplate(a)
+	}
 	if err != nil {
+		c.Close()
 		return nil, err
 	}
-	c := &Conversation{llm: llm, tok: tok}
-	const member = "chat_template.jinja"
-	if a.Has(member) {
-		b, err := a.File(member)
-		if err == nil {
-			c.template, err = text.OpenTemplate(string(b), llm.Generation.TemplateTokens())
-		}
-		if err != nil {
-			c.Close()
-			return nil, fmt.Errorf("%s: %s: %w", a.Dir, member, err)
-		}
-	}
 	return c, nil
+}
+
+func (c *Conversation) openTemplate(a *runtime.Artifact) error {
+	const member = "chat_template.jinja"
+	if !a.Has(member) {
+		return nil
+	}
+	b, err := a.File(member)
+	if err != nil {
+		return err
+	}
+	if c.template, err = text.OpenTemplate(string(b), c.llm.Generation.TemplateTokens()); err != nil {
+		return fmt.Errorf("%s: %s: %w", a.Dir, member, err)
+	}
+	return nil
 }
 
 // Tokenizer opens the artifact's tokenizer alone.
@@ -64,8 +86,16 @@ func Tokenizer(a *runtime.Artifact) (*text.Tokenizer, error) {
 	return tok, nil
 }
 
-// Close gives the tokenizer's memory back.
-func (c *Conversation) Close() { c.tok.Close() }
+// Close gives back the tokenizer's memory, and the model's.
+func (c *Conversation) Close() error {
+	if c.tok != nil {
+		c.tok.Close()
+	}
+	if c.llm == nil {
+		return nil
+	}
+	return c.llm.Close()
+}
 
 // HasTemplate says whether the model can be asked, or only continues.
 func (c *Conversation) HasTemplate() bool { return c.template != nil }

@@ -20,15 +20,11 @@ func open(t *testing.T, dir string) *chat.Conversation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	llm, err := engine.Open(dir, engine.Options{Threads: 1})
+	c, err := chat.Open(a, func() (*engine.LLM, error) { return engine.Open(dir, engine.Options{Threads: 1}) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := chat.Open(a, llm)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(); llm.Close() })
+	t.Cleanup(func() { c.Close() })
 	return c
 }
 

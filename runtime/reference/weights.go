@@ -37,7 +37,7 @@ func openWeights(p *plan.Plan, b []byte) (*packed, error) {
 		x := segment{typ: s.Weight.Type, bytes: b[s.Offset : s.Offset+s.Bytes]}
 		elem, _, _ := strings.Cut(s.Weight.Type, "[")
 		var ok bool
-		if x.format, ok = weights.FormatByName(elem); !ok || !x.format.Float() {
+		if x.format, ok = weights.FormatByName(elem); !ok || !x.format.Float() && !x.format.Rotates() {
 			return nil, fmt.Errorf("plan: weight %s is %s: the reference knows %s", s.Name, s.Weight.Type, strings.Join(weights.FormatNames(), ", "))
 		}
 		if x.layout, ok = weights.LayoutByName(s.Weight.Layout); !ok {
@@ -102,6 +102,9 @@ func (w *packed) tensor(x *ir.Weight, t ir.Type, layer int) (*ir.Tensor, error) 
 	s, ok := w.segments[name]
 	if !ok {
 		return nil, fmt.Errorf("no weight %s", name)
+	}
+	if s.format.Rotates() {
+		return &ir.Tensor{Type: t, Rows: 1, Rotation: weights.ReadRotation(s.format, s.bytes)}, nil
 	}
 	if t.Elem != ir.F32 {
 		return &ir.Tensor{Type: t, Rows: 1, Weight: s}, nil

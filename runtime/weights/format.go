@@ -34,8 +34,10 @@ type part struct {
 
 func plain(width int) []part { return []part{{width, 1}} }
 
-// formats is the table of all that can be stored. The quantised ones are
-// GGUF's: w = d*q (+ m), with f16 d and m. A Q4_0 nibble stands for q-8.
+// formats is the table of all that can be stored. Those called q are GGUF's:
+// w = d*q (+ m), with f16 d and m. A Q4_0 nibble stands for q-8. i4 and rot
+// are the two halves of a packed W4 module (w4.go), a row for each width of
+// group that is legal.
 var formats = []Format{
 	{"f32", 1, 4, &codec{decodeF32, plain(4)}},
 	{"f16", 1, 2, &codec{decodeF16, plain(2)}},
@@ -43,6 +45,8 @@ var formats = []Format{
 	{"q4_0", 32, 18, &codec{decodeQ40, []part{{2, 1}, {0, 16}}}},
 	{"q4_1", 32, 20, &codec{decodeQ41, []part{{2, 1}, {2, 1}, {0, 16}}}},
 	{"q8_0", 32, 34, &codec{decodeQ80, []part{{2, 1}, {1, 32}}}},
+	i4(64), i4(128),
+	rot(64), rot(128),
 	{"i8", 1, 1, &codec{nil, plain(1)}},
 	{"u8", 1, 1, &codec{nil, plain(1)}},
 	{"i16", 1, 2, &codec{nil, plain(2)}},

@@ -1,0 +1,381 @@
+package tests
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"hipc/codegen"
+	"hipc/ir"
+	"hipc/kernels"
+	"hipc/runtime"
+)
+
+// kernelBar is DESIGN §10's bar for activations in f32. It is held for each row of each result by itself: over all rows
+// together, one wrong value of many would pass.
+const kernelBar = 1e-7
+
+// A bench is a device with the compiled cases.
+type bench struct {
+	target  *codegen.Target
+	device  runtime.Device
+	modules map[string]runtime.Module // by kernel
+}
+
+// A memory is what one launch works on, built before it is written to the device: everything in it is poison, a NaN for
+// whoever reads it, but for what has been put there.
+type memory struct {
+	bytes   []byte
+	regions []region
+}
+
+type region struct {
+	name     string
+	from, to int
+}
+
+const (
+	poison = 0xff // of all bytes: a NaN, or -1
+	fence  = 64   // bytes of poison at least between two regions
+)
+
+// room makes a region and gives its place.
+func (m *memory) room(name string, bytes int) int {
+	for len(m.bytes)%64 != 0 || len(m.regions) > 0 && len(m.bytes)-m.regions[len(m.regions)-1].to < fence {
+		m.bytes = append(m.bytes, poison)
+	}
+	at := len(m.bytes)
+	m.bytes = append(m.bytes, poisoned(bytes)...)
+	m.regions = append(m.regions, region{name, at, at + bytes})
+	return at
+}
+
+func poisoned(n int) []byte { return bytes.Repeat([]byte{poison}, n) }
+
+// where names the region of a byte.
+func (m *memory) where(at int) string {
+	for i, r := range m.regions {
+		switch {
+		case at < r.from:
+			return fmt.Sprintf("between %s and %s, %d bytes past the end", m.regions[i-1].name, r.name, at-m.regions[i-1].to)
+		case at < r.to:
+			return fmt.Sprintf("%s at byte %d of %d", r.name, at-r.from, r.to-r.from)
+		}
+	}
+	return "behind " + m.regions[len(m.regions)-1].name
+}
+
+func putFloats(b []byte, x []float32) {
+	for i, v := range x {
+		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(v))
+	}
+}
+
+func putInts(b []byte, x []int32) {
+	for i, v := range x {
+		binary.LittleEndian.PutUint32(b[4*i:], uint32(v))
+	}
+}
+
+func getFloat(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
+
+func getFloats(b []byte, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = getFloat(b[4*i:])
+	}
+	return x
+}
+
+// An experiment is a case with its memory, its operands for the oracle, and its launch.
+type experiment struct {
+	*kernelCase
+	memory
+	r       *rand.Rand
+	params  []*ir.Tensor // of the graph
+	world   *ir.World
+	cache   *pagedCache
+	ins     []int // places, -1 for handles
+	outs    []int
+	cells   map[string]int
+	state   int
+	args    []int
+	aliased bool
+}
+
+// setUp fills the memory. Result alias[0] has the place of operand alias[1], if alias isn't nil.
+func (c *kernelCase) setUp(b *bench, alias *[2]int) (*experiment, error) {
+	h := fnv.New64a()
+	fmt.Fprint(h, c)
+	x := &experiment{kernelCase: c, r: rand.New(rand.NewPCG(h.Sum64(), 2)), cells: map[string]int{}, state: -1, aliased: alias != nil}
+	x.world = &ir.World{States: map[string]any{}, Pos: c.pos, Rows: c.live}
+	for _, v := range slices.Concat(c.node.Args, c.node.Outs) {
+		if v.Type.Elem != ir.KV {
+			continue
+		}
+		if x.cache != nil {
+			return nil, fmt.Errorf("it has two states: the test knows one")
+		}
+		x.cache = newPagedCache(v.Type, caseContext, b.target.Page, x.r)
+	}
+	tokens := 1 << 30 // that every table has
+	for _, a := range c.node.Bound() {
+		if e := a.Type.Elem; e != ir.Act && e != ir.I32 && e != ir.KV && len(a.Type.Dims) > 1 {
+			tokens = min(tokens, a.Type.Lead())
+		}
+	}
+	var history *ir.Cache
+	for i, a := range c.node.Bound() {
+		name := fmt.Sprintf("operand %d", i)
+		bytes := 4 * c.rows() * a.Type.Size()
+		at, t := -1, (*ir.Tensor)(nil)
+		switch a.Type.Elem {
+		case ir.Act:
+			t, at = randomRows(a.Type, c.live, x.r), x.room(name, bytes)
+			if c.node.Outs[0].Type.Elem == ir.I32 { // a choice among logits: let some be equal
+				for j := range t.Data {
+					t.Data[j] = float32(math.Round(float64(t.Data[j]) * 2))
+				}
+			}
+			putFloats(x.bytes[at:], t.Data)
+		case ir.I32:
+			t, at = ir.NewTensor(a.Type, c.live), x.room(name, bytes)
+			for j := range t.Ints {
+				t.Ints[j] = int32(x.r.IntN(tokens))
+			}
+			putInts(x.bytes[at:], t.Ints)
+		case ir.KV:
+			history = x.cache.randomCache(c.pos+c.live, x.r)
+			t = &ir.Tensor{Type: a.Type, Cache: history}
+		default:
+			w, err := randomWeight(a.Type, c.choice.Layout, x.r)
+			if err != nil {
+				return nil, err
+			}
+			t, at = w.tensor(a.Type), x.room(name, len(w.bytes))
+			copy(x.bytes[at:], w.bytes)
+		}
+		x.params, x.ins = append(x.params, t), append(x.ins, at)
+		if at >= 0 {
+			x.args = append(x.args, at)
+		}
+	}
+	for _, name := range c.choice.Cells {
+		at, err := x.cell(name)
+		if err != nil {
+			return nil, err
+		}
+		x.cells[name] = at
+		x.args = append(x.args, at)
+	}
+	for i, o := range c.node.Outs {
+		at := -1
+		switch {
+		case o.Type.Elem == ir.KV:
+		case alias != nil && alias[0] == i:
+			at = x.ins[alias[1]]
+		default:
+			at = x.room(fmt.Sprintf("result %d", i), 4*c.rows()*o.Type.Size())
+		}
+		if x.outs = append(x.outs, at); at >= 0 {
+			x.args = append(x.args, at)
+		}
+	}
+	if x.cache != nil {
+		if history == nil {
+			history = x.cache.randomCache(c.pos, x.r)
+			for _, n := range c.graph.Nodes {
+				for _, s := range n.States() {
+					x.world.States[s] = history
+				}
+			}
+		}
+		x.state = x.room("the cache", 4*x.cache.values())
+		x.cache.each(history, 0, func(at int, v float32) {
+			binary.LittleEndian.PutUint32(x.bytes[x.state+4*at:], math.Float32bits(v))
+		})
+		x.args = append(x.args, x.state)
+	}
+	x.room("the end", 1)
+	return x, nil
+}
+
+// cell makes what the host would keep under that name.
+func (x *experiment) cell(name string) (int, error) {
+	var v []int32
+	switch name {
+	case "pos":
+		v = []int32{int32(x.pos)}
+	case "live":
+		v = []int32{int32(x.live)}
+	case "table":
+		v = x.cache.table
+	case kernels.Ticket:
+		v = make([]int32, 16)
+	case "params":
+		v = make([]int32, 8)
+	case "rng":
+		v = make([]int32, 2)
+	case "counts":
+		v = make([]int32, x.node.Args[0].Type.Size())
+	default:
+		return 0, fmt.Errorf("the test knows no cell called %s: teach cell", name)
+	}
+	at := x.room("cell "+name, 4*len(v))
+	putInts(x.bytes[at:], v)
+	return at, nil
+}
+
+// A launched experiment is on the device.
+type launched struct {
+	*experiment
+	device runtime.Device
+	at     runtime.Ptr
+	graph  runtime.Graph
+}
+
+func (x *experiment) launch(b *bench) (*launched, error) {
+	at, err := b.device.Alloc(int64(len(x.bytes)))
+	if err != nil {
+		return nil, err
+	}
+	l := &launched{experiment: x, device: b.device, at: at}
+	step := runtime.Launch{Kernel: x.kernel, Grid: x.choice.Grid, Block: x.choice.Block, LDS: x.choice.LDS}
+	for _, a := range x.args {
+		step.Args = append(step.Args, at.Add(int64(a)))
+	}
+	if l.graph, err = b.device.Record(b.modules[x.kernel], []runtime.Launch{step}); err != nil {
+		b.device.Free(at)
+		return nil, err
+	}
+	return l, nil
+}
+
+// run writes the memory, runs the kernel and gives what the memory is then.
+func (l *launched) run() ([]byte, error) {
+	if err := l.device.Write(l.at, l.bytes); err != nil {
+		return nil, err
+	}
+	if err := l.graph.Replay(); err != nil {
+		return nil, err
+	}
+	got := make([]byte, len(l.bytes))
+	return got, l.device.Read(got, l.at)
+}
+
+func (l *launched) close() {
+	l.graph.Close()
+	l.device.Free(l.at)
+}
+
+// check runs the case once and compares with the oracle: every result, and that nothing else in memory has changed: no
+// operand, no row past the live ones, nothing between the regions, no position of the cache but the new ones, and the
+// ticket is 0 again.
+func (c *kernelCase) check(b *bench, alias *[2]int) (worst float64, err error) {
+	x, err := c.setUp(b, alias)
+	if err != nil {
+		return 0, err
+	}
+	l, err := x.launch(b)
+	if err != nil {
+		return 0, err
+	}
+	defer l.close()
+	got, err := l.run()
+	if err != nil {
+		return 0, err
+	}
+	want, err := c.graph.Eval(x.world, x.params)
+	if err != nil {
+		return 0, err
+	}
+	expected := slices.Clone(x.bytes)
+	for i, w := range want {
+		var e float64
+		switch w.Type.Elem {
+		case ir.KV:
+			e, err = x.checkCache(got, expected, w.Cache)
+		case ir.I32:
+			err = x.checkInts(got, expected, x.outs[i], w.Ints)
+		default:
+			e, err = x.checkRows(got, expected, x.outs[i], w)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("result %d: %w", i, err)
+		}
+		worst = max(worst, e)
+	}
+	if !bytes.Equal(got, expected) {
+		for i := range got {
+			if got[i] != expected[i] {
+				return 0, fmt.Errorf("it wrote where nothing was to be written: %s", x.where(i))
+			}
+		}
+	}
+	return worst, nil
+}
+
+// checkRows compares live rows, and takes them over into what is expected.
+func (x *experiment) checkRows(got, expected []byte, at int, w *ir.Tensor) (worst float64, err error) {
+	n := w.Type.Size()
+	for r := range x.live {
+		from := at + 4*n*r
+		row := getFloats(got[from:], n)
+		e := nmse(row, w.Data[n*r:n*(r+1)])
+		if !(e <= kernelBar) {
+			i := furthest(row, w.Data[n*r:n*(r+1)])
+			return 0, fmt.Errorf("row %d: NMSE %.2g, want at most %.0g; value %d of %d is %g, want %g", r, e, kernelBar, i, n, row[i], w.Data[n*r+i])
+		}
+		worst = max(worst, e)
+		copy(expected[from:from+4*n], got[from:])
+	}
+	return worst, nil
+}
+
+func (x *experiment) checkInts(got, expected []byte, at int, want []int32) error {
+	for r, w := range want {
+		if g := int32(binary.LittleEndian.Uint32(got[at+4*r:])); g != w {
+			return fmt.Errorf("row %d: %d, want %d", r, g, w)
+		}
+	}
+	copy(expected[at:at+4*len(want)], got[at:])
+	return nil
+}
+
+// checkCache compares the new positions.
+func (x *experiment) checkCache(got, expected []byte, w *ir.Cache) (float64, error) {
+	if len(w.K) != x.pos+x.live {
+		return 0, fmt.Errorf("the oracle's cache holds %d positions, want %d", len(w.K), x.pos+x.live)
+	}
+	var g, v []float32
+	x.cache.each(w, x.pos, func(at int, value float32) {
+		from := x.state + 4*at
+		g, v = append(g, getFloat(got[from:])), append(v, value)
+		copy(expected[from:from+4], got[from:])
+	})
+	if e := nmse(g, v); !(e <= kernelBar) {
+		i := furthest(g, v)
+		return 0, fmt.Errorf("the cache: NMSE %.2g, want at most %.0g; a value of row %d is %g, want %g", e, kernelBar, i*x.live/len(g), g[i], v[i])
+	} else {
+		return e, nil
+	}
+}
+
+// furthest is the index at which got is furthest from want.
+func furthest(got, want []float32) int {
+	worst, at := -1.0, 0
+	for i, w := range want {
+		d := math.Abs(float64(got[i]) - float64(w))
+		if math.IsNaN(d) && !(math.IsNaN(float64(w)) && math.IsNaN(float64(got[i]))) {
+			return i
+		}
+		if d > worst {
+			worst, at = d, i
+		}
+	}
+	return at
+}

@@ -1,0 +1,204 @@
+package tests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hipc/codegen"
+	"hipc/ir"
+	"hipc/kernels"
+	"hipc/runtime"
+	"hipc/runtime/cpu"
+)
+
+// inPlace are the promises of templates: result i may have the place of bound operand j, if their types are equal.
+var inPlace = map[string][][2]int{
+	"map1": {{0, 0}}, "map2": {{0, 0}, {0, 1}}, "rmsnorm": {{0, 0}}, "add_norm": {{0, 0}, {0, 1}},
+	"matmul_add": {{0, 2}}, "matmul_add_norm": {{0, 2}}, "rope": {{0, 0}}, "rope_append": {{0, 0}},
+	"norm_rope_append": {{0, 0}}, "attend_kv": {{0, 0}},
+}
+
+// TestKernels runs every row of the registry, on every target that this machine can run, against Eval. Shapes come out
+// of the rows themselves, so a new row is tested the moment it is there.
+func TestKernels(t *testing.T) {
+	for _, target := range codegen.Targets {
+		if target.Object == "" {
+			continue
+		}
+		t.Run(target.Name, func(t *testing.T) {
+			if m := target.Missing(); len(m) > 0 {
+				t.Skipf("this processor lacks %s", strings.Join(m, ", "))
+			}
+			if best, _ := codegen.TargetByName(target.Alias); testing.Short() && best != nil && best != target {
+				t.Skipf("-short: %s is run", best.Name)
+			}
+			testKernels(t, target)
+		})
+	}
+}
+
+func testKernels(t *testing.T, target *codegen.Target) {
+	covered := map[string]bool{}
+	var all []*kernelCase
+	begun := time.Now()
+	for i := range kernels.Registry {
+		row := &kernels.Registry[i]
+		if ok, _ := filepath.Match(row.Targets, target.Name); !ok {
+			continue
+		}
+		cases, err := casesOf(row, target, covered, testing.Short())
+		if err != nil {
+			t.Errorf("%s, %s: %v", row.Op, row.Sig, err)
+		}
+		all = append(all, cases...)
+	}
+	t.Logf("%d cases of %d rows, chosen in %.1f s", len(all), len(kernels.Registry), time.Since(begun).Seconds())
+	b := compileCases(t, target, all)
+	begun = time.Now()
+	worst, runs := 0.0, 0
+	promised := map[string]bool{}
+	for _, c := range all {
+		template, _, _ := strings.Cut(c.choice.Inst, "<")
+		if slices.Contains(c.choice.Cells, "params") {
+			runs++
+			if err := c.checkDraws(b); err != nil {
+				t.Errorf("%s: %v", c, err)
+			}
+			continue
+		}
+		ways := []*[2]int{nil}
+		for _, p := range inPlace[template] {
+			promised[template] = true
+			if bound := c.node.Bound(); bound[p[1]].Type.Elem == ir.Act && bound[p[1]].Type.Equal(c.node.Outs[p[0]].Type) {
+				ways = append(ways, &p)
+			}
+		}
+		for _, alias := range ways {
+			e, err := c.check(b, alias)
+			switch {
+			case err != nil && alias != nil:
+				t.Errorf("%s, result %d in the place of operand %d: %v", c, alias[0], alias[1], err)
+			case err != nil:
+				t.Errorf("%s: %v", c, err)
+			}
+			worst = max(worst, e)
+			runs++
+		}
+	}
+	for name := range inPlace {
+		if !promised[name] {
+			t.Errorf("no row has the template %s, which is said to work in place", name)
+		}
+	}
+	t.Logf("%d runs in %.1f s; the worst NMSE of a row is %.1g", runs, time.Since(begun).Seconds(), worst)
+}
+
+// compileCases compiles all cases, in as many objects as compilers can run at once, and opens the device with them.
+func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) *bench {
+	t.Helper()
+	begun := time.Now()
+	instances := map[string]*kernelCase{}
+	var entries []codegen.Entry
+	var reals []codegen.Real
+	for _, c := range all {
+		if same := instances[c.choice.Inst]; same != nil {
+			c.kernel = same.kernel
+			continue
+		}
+		instances[c.choice.Inst] = c
+		c.kernel = fmt.Sprintf("case_%d", len(entries))
+		entries = append(entries, codegen.Entry{Name: c.kernel, Parts: []codegen.EntryPart{{
+			Inst: c.choice.Inst, Header: c.row.Header, Args: c.operands(), Grid: c.choice.Grid}}})
+		for _, r := range c.choice.Reals {
+			reals = append(reals, codegen.Real{Name: r.Name, Value: r.Value})
+		}
+	}
+	device, err := cpu.Open(cpu.Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { device.Close() })
+	b := &bench{target: target, device: device, modules: map[string]runtime.Module{}}
+	parts := make([][]codegen.Entry, max(1, min(cpu.Cores(), 8)))
+	for i, e := range entries {
+		parts[i%len(parts)] = append(parts[i%len(parts)], e)
+	}
+	dirs := make([]string, len(parts))
+	errs := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i := range parts {
+		dirs[i] = t.TempDir()
+		wg.Go(func() { errs[i] = compileObject(t.Context(), target, dirs[i], parts[i], reals) })
+	}
+	wg.Wait()
+	for i, err := range errs {
+		var missing *codegen.MissingTool
+		if errors.As(err, &missing) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, err := os.ReadFile(filepath.Join(dirs[i], target.Object))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := device.Load(code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range parts[i] {
+			b.modules[e.Name] = m
+		}
+	}
+	t.Logf("%d instances compiled in %.1f s", len(entries), time.Since(begun).Seconds())
+	return b
+}
+
+// operands says in which order the kernel takes what the launch lists: as it does.
+func (c *kernelCase) operands() []int {
+	n := len(c.choice.Cells)
+	kv := false
+	for _, v := range slices.Concat(c.node.Bound(), c.node.Outs) {
+		if v.Type.Elem == ir.KV {
+			kv = true
+		} else {
+			n++
+		}
+	}
+	if kv {
+		n++
+	}
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+func compileObject(ctx context.Context, target *codegen.Target, dir string, entries []codegen.Entry, reals []codegen.Real) error {
+	files, err := codegen.Templates(target, kernels.Templates, entries)
+	if err != nil {
+		return err
+	}
+	files[target.Source] = codegen.Source(target, "the registry's test", entries, reals)
+	for name, data := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = codegen.Build(ctx, target, dir)
+	return err
+}
