@@ -15,6 +15,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ import (
 // Options say what to compile.
 type Options struct {
 	Model   string            // the model text's file
-	Weights string            // a checkpoint, or nothing
+	Weights string            // a checkpoint, random:SEED, or nothing
 	Target  string            // a row of codegen's table, or cpu
 	Out     string            // the artifact's folder
 	NoFuse  bool              // primitive ops only: what every fusion is measured and checked against
@@ -187,7 +188,14 @@ func (c *compilation) parse() (err error) {
 }
 
 func (c *compilation) elaborate() (err error) {
-	if c.opts.Weights != "" {
+	var random *uint64
+	if seed, ok := strings.CutPrefix(c.opts.Weights, "random:"); ok {
+		n, err := strconv.ParseUint(seed, 10, 64)
+		if err != nil {
+			return fmt.Errorf("--weights random:%s: want a seed, a whole number: random:1", seed)
+		}
+		random = &n
+	} else if c.opts.Weights != "" {
 		if c.ckpt, err = weights.Open(c.opts.Weights); err != nil {
 			return err
 		}
@@ -195,6 +203,7 @@ func (c *compilation) elaborate() (err error) {
 	if c.model, c.sources, err = c.text.elaborate(c.ckpt, c.opts.Set); err != nil {
 		return err
 	}
+	c.sources.random = random
 	logits := c.model.End.Results[0].Type
 	if len(logits.Dims) != 1 {
 		return fmt.Errorf("logits are %s, want one axis, the vocabulary", logits)

@@ -16,13 +16,14 @@ import (
 type sourceMap struct {
 	text   *Text
 	ckpt   *weights.Checkpoint
-	tensor map[string]*weights.Tensor // by weight name, the layer's number put in
-	used   map[string]bool            // tensors by HF name
+	random *uint64           // --weights random:SEED
+	tensor map[string]source // by weight name, the layer's number put in
+	used   map[string]bool   // tensors by HF name
 }
 
 // elaborate makes the graph of a model text, with the formats of the checkpoint, or of the text without one.
 func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string) (*ir.Model, *sourceMap, error) {
-	src := &sourceMap{text: t, ckpt: ckpt, tensor: map[string]*weights.Tensor{}, used: map[string]bool{}}
+	src := &sourceMap{text: t, ckpt: ckpt, tensor: map[string]source{}, used: map[string]bool{}}
 	var config weights.Config
 	if ckpt != nil {
 		config = ckpt.Config()
@@ -38,11 +39,11 @@ func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string) (*ir.M
 		return nil, nil, err
 	}
 	for _, f := range t.Format {
-		if _, ok := weights.FormatByName(f.Format); !ok {
+		if _, ok := weights.FormatByName(f.Format); !ok && !ir.Elem(f.Format).Is("w4_paro") {
 			return nil, nil, syntax.Errorf(f.Pos, "%s is no format%s", f.Format, syntax.DidYouMean(f.Format, weights.FormatNames()))
 		}
 	}
-	b := &ir.Builder{Nums: nums, Resolve: src.resolve}
+	b := &ir.Builder{Nums: nums, Resolve: src.resolve, List: func(field string) []string { return names(config, field) }}
 	m, err := b.Build(t.Name, t.Graph)
 	if err != nil {
 		return nil, nil, err
@@ -52,38 +53,51 @@ func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string) (*ir.M
 
 // resolve finds the tensor behind a weight: its format, and the path under which it's packed.
 func (s *sourceMap) resolve(layer int, p string, dims []int, pos syntax.Pos) (ir.Elem, string, error) {
+	name := ir.Put(p, layer)
 	if s.ckpt == nil {
-		if a, ok := s.text.From[p]; ok {
-			p = a.Path
+		if a, base, ok := s.text.alias(p); ok && len(a.Parts) == 1 && !a.each() && !a.IfAbsent {
+			p = base + a.Parts[0]
 		}
 		return ir.Elem(s.text.guess(p)), p, nil
 	}
-	t := s.find(ir.Put(p, layer))
-	if a, ok := s.text.From[p]; t == nil && ok {
-		p = a.Path
-		t = s.find(ir.Put(p, layer))
+	w, err := s.w4(name, name+".")
+	if err != nil {
+		return "", p, syntax.Errorf(pos, "%v", err)
+	}
+	if w != nil {
+		return s.packed(name, w, quads{w}), p, s.fits(name, quads{w}, dims, pos)
+	}
+	t := s.find(name)
+	if a, base, ok := s.text.alias(p); t == nil && ok {
+		if len(a.Parts) > 1 || a.each() {
+			elem, err := s.stack(name, ir.Put(base, layer), a, dims, pos)
+			return elem, p, err
+		}
+		p = base + a.Parts[0]
+		return s.again(layer, p, dims, pos)
 	}
 	if t == nil {
-		return "", p, s.lacks(ir.Put(p, layer), dims, pos)
-	}
-	if err := fits(t, dims); err != nil {
-		return "", p, syntax.Errorf(pos, "%s: tensor %s is %s, the model wants %s", s.ckpt.Path, t.Name, typeOf(t), ir.Of("", dims...))
+		return "", p, s.lacks(name, dims, pos)
 	}
 	if !t.Format.Float() {
 		return "", p, syntax.Errorf(pos, "%s: tensor %s holds %s, want numbers that have a value of their own", s.ckpt.Path, t.Name, t.Format.Name)
 	}
 	s.used[t.Name] = true
-	s.tensor[ir.Put(p, layer)] = t
-	return ir.Elem(t.Format.Name), p, nil
+	s.tensor[name] = stored{t}
+	return ir.Elem(t.Format.Name), p, s.fits(name, stored{t}, dims, pos)
+}
+
+// again resolves the weight that an alias names; it must be there itself.
+func (s *sourceMap) again(layer int, p string, dims []int, pos syntax.Pos) (ir.Elem, string, error) {
+	if s.find(ir.Put(p, layer)) == nil {
+		return "", p, s.lacks(ir.Put(p, layer), dims, pos)
+	}
+	return s.resolve(layer, p, dims, pos)
 }
 
 // find seeks a weight as PREFIX PATH.weight, PREFIX PATH.
 func (s *sourceMap) find(name string) *weights.Tensor {
-	prefixes := s.text.Prefix
-	if len(prefixes) == 0 {
-		prefixes = []string{""}
-	}
-	for _, p := range prefixes {
+	for _, p := range s.text.prefixes() {
 		for _, suffix := range []string{".weight", ""} {
 			if t, ok := s.ckpt.Tensor(p + name + suffix); ok {
 				return t
@@ -93,16 +107,28 @@ func (s *sourceMap) find(name string) *weights.Tensor {
 	return nil
 }
 
+func (t *Text) prefixes() []string {
+	if len(t.Prefix) == 0 {
+		return []string{""}
+	}
+	return t.Prefix
+}
+
 // fits compares shapes: a matrix may be written with its rows split in axes, [9,64,576] for [576,576].
-func fits(t *weights.Tensor, dims []int) error {
+func (s *sourceMap) fits(name string, src source, dims []int, pos syntax.Pos) error {
 	size := 1
 	for _, d := range dims {
 		size *= d
 	}
-	if len(dims) == 0 || t.Rows()*t.Cols() != size || t.Cols() != dims[len(dims)-1] {
-		return fmt.Errorf("shapes differ")
+	rows, cols := src.shape()
+	if len(dims) > 0 && rows*cols == size && cols == dims[len(dims)-1] {
+		return nil
 	}
-	return nil
+	have := fmt.Sprintf("%s[%d,%d]", src.format(), rows, cols)
+	if t, ok := src.(stored); ok {
+		name, have = t.Name, typeOf(t.Tensor).String()
+	}
+	return syntax.Errorf(pos, "%s: tensor %s is %s, the model wants %s", s.ckpt.Path, name, have, ir.Of("", dims...))
 }
 
 func typeOf(t *weights.Tensor) ir.Type { return ir.Of(ir.Elem(t.Format.Name), t.Dims...) }
@@ -129,6 +155,7 @@ func firstOr(list []string, def string) string {
 }
 
 // guess is the format that the text assumes for a weight; the last glob that matches its path, or its last part, counts.
+// Packed modules have groups of 128 as published.
 func (t *Text) guess(p string) string {
 	format := "f16"
 	for _, f := range t.Format {
@@ -137,6 +164,9 @@ func (t *Text) guess(p string) string {
 		if whole || last {
 			format = f.Format
 		}
+	}
+	if format == "w4_paro" {
+		return "w4_paro_128"
 	}
 	return format
 }

@@ -23,7 +23,7 @@ func (t *Text) numbers(config weights.Config, set map[string]string) (map[string
 		if _, twice := nums[f.Name]; twice {
 			errs.Add(syntax.Errorf(f.Pos, "%s is both a dim and a real", f.Name))
 		}
-		x, err := f.value(config, left)
+		x, err := f.value(config, nums, left)
 		errs.Add(err)
 		nums[f.Name] = x
 		delete(left, f.Name)
@@ -39,7 +39,8 @@ func (t *Text) numbers(config weights.Config, set map[string]string) (map[string
 	return nums, errs.Err()
 }
 
-func (f *Field) value(config weights.Config, set map[string]string) (float64, error) {
+// value evaluates the first alternative whose names are all there: dims and reals that stand above, or fields.
+func (f *Field) value(config weights.Config, above map[string]float64, set map[string]string) (float64, error) {
 	if s, ok := set[f.Name]; ok {
 		x, err := strconv.ParseFloat(s, 64)
 		if err != nil {
@@ -57,7 +58,10 @@ func (f *Field) value(config weights.Config, set map[string]string) (float64, er
 	for _, e := range f.Alternatives {
 		absent := ""
 		x, err := arithmetic(e, func(name string) (float64, bool) {
-			v, ok := number(config, name)
+			v, ok := above[name]
+			if !ok {
+				v, ok = number(config, name)
+			}
 			if !ok {
 				absent = name
 			}
@@ -95,13 +99,27 @@ func number(c weights.Config, field string) (float64, bool) {
 	return 0, false
 }
 
+// names is a list of strings in a config, nil where there's none.
+func names(c weights.Config, field string) []string {
+	v, _ := c.Lookup(field)
+	list, ok := v.([]any)
+	if !ok {
+		return nil
+	}
+	out := make([]string, len(list))
+	for i, x := range list {
+		out[i] = fmt.Sprint(x)
+	}
+	return out
+}
+
 // expect compares the fields that the model insists on.
 func (t *Text) expect(config weights.Config) error {
 	var errs syntax.Errors
 	for _, e := range t.Expect {
 		v, ok := config.Lookup(e.Field)
-		if ok && fmt.Sprint(v) != e.Value {
-			errs.Add(syntax.Errorf(e.Pos, "the checkpoint says %s: %v, this model wants %s", e.Field, v, e.Value))
+		if ok && !slices.Contains(e.Values, fmt.Sprint(v)) {
+			errs.Add(syntax.Errorf(e.Pos, "the checkpoint says %s: %v, this model wants %s", e.Field, v, strings.Join(e.Values, " or ")))
 		}
 	}
 	return errs.Err()
@@ -148,9 +166,10 @@ func factor(u *syntax.Unary, name func(string) (float64, bool)) (float64, error)
 	var err error
 	switch {
 	case p.Name != "":
+		field := strings.Join(append([]string{p.Name}, p.Member...), ".")
 		var ok bool
-		if x, ok = name(p.Name); !ok {
-			err = syntax.Errorf(syntax.At(p.Pos), "no field is called %s", p.Name)
+		if x, ok = name(field); !ok {
+			err = syntax.Errorf(syntax.At(p.Pos), "no field is called %s", field)
 		}
 	case p.Number != "":
 		x, err = syntax.Number(p.Number)

@@ -38,22 +38,18 @@ type Field struct {
 	HasValue     bool
 }
 
-// An Expectation is a field that must have a value: a checkpoint that says otherwise is another model's.
+// An Expectation is a field that must have one of some values, where it's there: a checkpoint that says otherwise is
+// another model's.
 type Expectation struct {
-	Field, Value string
-	Pos          syntax.Pos
+	Field  string
+	Values []string
+	Pos    syntax.Pos
 }
 
 // A FormatGuess says which format the weights that match a glob have.
 type FormatGuess struct {
 	Glob, Format string
 	Pos          syntax.Pos
-}
-
-// An Alias names the weight that stands in for one that the checkpoint lacks.
-type Alias struct {
-	Path string
-	Pos  syntax.Pos
 }
 
 // ReadText reads a model file.
@@ -150,7 +146,11 @@ func (r *reader) document(n *yaml.Node) {
 			t.Reals = r.fields(v, "reals")
 		case "expect":
 			r.each(v, "expect", func(k, v *yaml.Node) {
-				t.Expect = append(t.Expect, Expectation{k.Value, v.Value, r.pos(k)})
+				values := []string{v.Value}
+				if v.Kind != yaml.ScalarNode {
+					values = r.list(v, k.Value)
+				}
+				t.Expect = append(t.Expect, Expectation{k.Value, values, r.pos(k)})
 			})
 		case "weights":
 			r.weights(v)
@@ -234,7 +234,9 @@ func (r *reader) weights(n *yaml.Node) {
 			})
 		case "from":
 			r.each(v, "from", func(k, v *yaml.Node) {
-				t.From[k.Value] = Alias{v.Value, r.pos(v)}
+				a, err := parseAlias(v.Value, r.pos(v))
+				r.errs.Add(err)
+				t.From[k.Value] = a
 			})
 		default:
 			r.errorf(k, "weights has no %s%s", k.Value, syntax.DidYouMean(k.Value, weightKeys))

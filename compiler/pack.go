@@ -103,12 +103,14 @@ func packParallel(dst []byte, l weights.Layout, f weights.Format, rows, cols int
 // raw gives the bytes of the weight's rows in the format in which it's packed: as they are stored, or as fp32 for
 // vectors and folded weights.
 func (k *packer) raw(v *ir.Value, layer int) (func(i int) []byte, error) {
-	t := k.src.tensor[ir.Put(v.Weight.Path, layer)]
-	if v.Weight.Fold == nil && t == nil {
-		return nil, fmt.Errorf("no tensor was found for it")
-	}
-	if v.Weight.Fold == nil && t.Format.Name == string(v.Type.Elem) {
-		return t.Raw, nil
+	if v.Weight.Fold == nil {
+		s, err := k.source(v.Weight, v.Type, layer)
+		if err != nil {
+			return nil, err
+		}
+		if s.format().Name == string(v.Type.Elem) {
+			return s.raw, nil
+		}
 	}
 	data, err := k.floats(v, layer)
 	if err != nil {
@@ -120,6 +122,19 @@ func (k *packer) raw(v *ir.Value, layer int) (func(i int) []byte, error) {
 		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(x))
 	}
 	return func(i int) []byte { return b[4*i*cols : 4*(i+1)*cols] }, nil
+}
+
+// source finds the rows of a weight, or makes some.
+func (k *packer) source(w *ir.Weight, t ir.Type, layer int) (source, error) {
+	name := ir.Put(w.Path, layer)
+	if s := k.src.tensor[name]; s != nil {
+		return s, nil
+	}
+	f, ok := weights.FormatByName(string(t.Elem))
+	if k.src.random == nil || !ok {
+		return nil, fmt.Errorf("no tensor was found for %s", name)
+	}
+	return noise{f, t.Lead(), t.Last(), name, *k.src.random}, nil
 }
 
 // floats computes a vector, or a folded weight, in fp32.
@@ -141,14 +156,14 @@ func (k *packer) floats(v *ir.Value, layer int) ([]float32, error) {
 
 // tensor reads a weight whole, in fp32.
 func (k *packer) tensor(w *ir.Weight, t ir.Type, layer int) (*ir.Tensor, error) {
-	src := k.src.tensor[ir.Put(w.Path, layer)]
-	if src == nil {
-		return nil, fmt.Errorf("no tensor was found for %s", ir.Put(w.Path, layer))
+	src, err := k.source(w, t, layer)
+	if err != nil {
+		return nil, err
 	}
 	out := ir.NewTensor(t, 1)
-	cols := src.Cols()
-	for i := range src.Rows() {
-		if err := src.Row(i, out.Data[i*cols:(i+1)*cols]); err != nil {
+	rows, cols := src.shape()
+	for i := range rows {
+		if err := src.format().Decode(out.Data[i*cols:(i+1)*cols], src.raw(i)); err != nil {
 			return nil, err
 		}
 	}

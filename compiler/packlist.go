@@ -38,9 +38,6 @@ type kept struct {
 
 // add records that a step of these layers reads v in a layout, and returns the operand's name.
 func (p *packList) add(v *ir.Value, layers []int, layout string) (string, error) {
-	if v.Type.Elem == ir.F32 && len(v.Type.Dims) == 1 {
-		layout = "rows"
-	}
 	name, at := canonical(v.Weight.Path, layers)
 	operand := v.Weight.Path
 	v = canonicalWeight(v, layers)
@@ -110,12 +107,12 @@ func canonicalWeight(v *ir.Value, layers []int) *ir.Value {
 	return &out
 }
 
-// states records the states that a step of these layers keeps.
-func (p *packList) states(n *ir.Node, names []string, layers []int) {
-	for _, name := range names {
-		i := slices.IndexFunc(p.state, func(k *kept) bool { return k.name == name })
+// states records the states that a step of these layers keeps or reads.
+func (p *packList) states(refs []ir.StateRef, layers []int) {
+	for _, ref := range refs {
+		i := slices.IndexFunc(p.state, func(k *kept) bool { return k.name == ref.Name })
 		if i < 0 {
-			p.state = append(p.state, &kept{name: name, typ: stateType(n)})
+			p.state = append(p.state, &kept{name: ref.Name, typ: ref.Type})
 			i = len(p.state) - 1
 		}
 		for _, l := range layers {
@@ -127,14 +124,13 @@ func (p *packList) states(n *ir.Node, names []string, layers []int) {
 	}
 }
 
-// stateType is the type of the state handle that n makes or takes.
-func stateType(n *ir.Node) ir.Type {
-	for _, v := range slices.Concat(n.Outs, n.Args) {
-		if v.Type.Elem == ir.KV {
-			return v.Type
-		}
+// bytes is what one layer keeps: K and V of every position, in whole pages; of any other state, what its type says.
+func (p *packList) bytes(t ir.Type) int {
+	if t.Elem != ir.KV {
+		return 4 * t.Size()
 	}
-	return ir.Type{}
+	pages := (p.context + p.target.Page - 1) / p.target.Page
+	return 2 * t.Size() * pages * p.target.Page * p.target.KVBytes()
 }
 
 // plan writes the list as the plan has it.
@@ -151,12 +147,7 @@ func (p *packList) plan() (ws []plan.Weight, ss []plan.State, err error) {
 		})
 	}
 	for _, k := range p.state {
-		// K and V of every position, in whole pages.
-		pages := (p.context + p.target.Page - 1) / p.target.Page
-		ss = append(ss, plan.State{
-			Name: k.name, Type: k.typ.String(), Layers: plan.FormatRanges(k.layers),
-			Bytes: 2 * k.typ.Size() * pages * p.target.Page * p.target.KVBytes(),
-		})
+		ss = append(ss, plan.State{Name: k.name, Type: k.typ.String(), Layers: plan.FormatRanges(k.layers), Bytes: p.bytes(k.typ)})
 	}
 	return ws, ss, nil
 }
@@ -180,23 +171,31 @@ func (p *packList) values() map[string]*ir.Value {
 	return m
 }
 
+// tickets is how many parts of a launch may finish in their last block.
+const tickets = 8
+
 // cells are the small pieces of memory that the host and the tail write between replays.
 func cells(context, page, rows, vocab int) []plan.Cell {
-	var out []plan.Cell
-	for _, c := range []struct {
+	type cell struct {
 		name string
 		n    int
-	}{
+	}
+	list := []cell{
 		{"token", rows},                        // the tokens of the next replay
 		{"pos", 1},                             // the position of its first row
 		{"live", 1},                            // how many of its rows are alive
 		{"table", (context + page - 1) / page}, // the KV page of each page of positions
 		{"next", 1},                            // the token that the tail has drawn
-		{kernels.Ticket, 16},                   // zero between launches: who finishes last
+		{kernels.Ticket, 16},                   // zero between launches: which block finishes last
 		{"params", 8},                          // f32: temperature, top-k, top-p, min-p, repetition penalty
 		{"rng", 2},                             // u64
 		{"counts", vocab},                      // how often each token stands in the context
-	} {
+	}
+	for i := 1; i < tickets; i++ {
+		list = append(list, cell{fmt.Sprintf("%s_%d", kernels.Ticket, i), 16})
+	}
+	var out []plan.Cell
+	for _, c := range list {
 		out = append(out, plan.Cell{Name: c.name, Type: ir.Of(ir.I32, c.n).String(), Bytes: 4 * c.n})
 	}
 	return out

@@ -202,11 +202,11 @@ func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int
 			return s, err
 		}
 		var l operandLists
-		for _, a := range n.Args {
+		for i, a := range n.Args {
 			switch {
 			case a.Lit != nil || a.Type.Elem == ir.KV:
 			case a.Weight != nil:
-				name, err := p.packed.add(a, layers, c.Layout)
+				name, err := p.packed.add(a, layers, c.LayoutOf(i))
 				if err != nil {
 					return s, err
 				}
@@ -215,14 +215,17 @@ func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int
 				l.in = append(l.in, names[a])
 			}
 		}
-		l.in = append(l.in, c.Cells...)
+		l.in = append(l.in, cellsOf(c, len(lists))...)
 		for _, o := range n.Outs {
 			if o.Type.Elem != ir.KV {
 				l.out = append(l.out, names[o])
 			}
 		}
-		l.state = states(n)
-		p.packed.states(n, l.state, layers)
+		refs := states(n)
+		p.packed.states(refs, layers)
+		for _, r := range refs {
+			l.state = append(l.state, r.Name)
+		}
 		lists = append(lists, l)
 		insts = append(insts, c.Inst)
 		entry.Parts = append(entry.Parts, codegen.EntryPart{Inst: c.Inst, Header: c.Kernel.Header, Grid: c.Grid})
@@ -255,6 +258,17 @@ func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int
 	return s, nil
 }
 
+// cellsOf names the cells of a launch's part. Each part that finishes in its last block counts on a ticket of its own.
+func cellsOf(c *kernels.Choice, part int) []string {
+	out := slices.Clone(c.Cells)
+	for i, name := range out {
+		if name == kernels.Ticket && part > 0 {
+			out[i] = fmt.Sprintf("%s_%d", name, part)
+		}
+	}
+	return out
+}
+
 func span(from, n int) []int {
 	out := make([]int, n)
 	for i := range out {
@@ -264,14 +278,15 @@ func span(from, n int) []int {
 }
 
 // states are the states that n reads or writes, through its handles too.
-func states(n *ir.Node) []string {
-	out := n.States()
+func states(n *ir.Node) []ir.StateRef {
+	out := n.StateRefs()
 	for _, a := range n.Args {
-		if a.Type.Elem == ir.KV && a.Node != nil {
-			for _, s := range a.Node.States() {
-				if !slices.Contains(out, s) {
-					out = append(out, s)
-				}
+		if a.Type.Elem != ir.KV || a.Node == nil {
+			continue
+		}
+		for _, s := range a.Node.StateRefs() {
+			if s.Type.Elem == ir.KV && !slices.ContainsFunc(out, func(r ir.StateRef) bool { return r.Name == s.Name }) {
+				out = append(out, s)
 			}
 		}
 	}

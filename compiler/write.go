@@ -63,7 +63,7 @@ func (c *compilation) write(ctx context.Context, begun time.Time) (*Result, erro
 	if err := c.room(f); err != nil {
 		return nil, err
 	}
-	r := &Result{Dir: c.opts.Out, Plan: c.plan, Unfused: c.unfused(), NoWeights: c.ckpt == nil}
+	r := &Result{Dir: c.opts.Out, Plan: c.plan, Unfused: c.unfused(), NoWeights: !c.packs()}
 	if c.ckpt != nil {
 		r.NoTokenizer = members[tokenizerFile] == nil
 		for _, s := range c.ckpt.Skipped() {
@@ -86,7 +86,7 @@ func (c *compilation) write(ctx context.Context, begun time.Time) (*Result, erro
 		object, err = c.object(gctx, f, man, r, members)
 		return err
 	})
-	if c.ckpt != nil {
+	if c.packs() {
 		g.Go(func() (err error) {
 			weights, err = c.weights(gctx, f, man)
 			return err
@@ -184,10 +184,13 @@ func (c *compilation) unfused() int {
 	return n
 }
 
+// packs says that there are weights to pack: a checkpoint's, or random ones.
+func (c *compilation) packs() bool { return c.ckpt != nil || c.sources.random != nil }
+
 // room refuses before anything is written if the disk can't hold the weights.
 func (c *compilation) room(f *folder) error {
 	var st unix.Statfs_t
-	if c.ckpt == nil || unix.Statfs(f.tmp, &st) != nil {
+	if !c.packs() || unix.Statfs(f.tmp, &st) != nil {
 		return nil
 	}
 	need, free := c.plan.WeightBytes()+64<<20, int64(st.Bavail)*st.Bsize
@@ -242,11 +245,15 @@ func (c *compilation) weights(ctx context.Context, f *folder, man *plan.Manifest
 	if err := k.pack(ctx, io.MultiWriter(file, &sums), c.plan, progress); err != nil {
 		return Stage{}, full(err, f.place)
 	}
-	digest, err := c.ckpt.Digest(nil)
-	if err != nil {
-		return Stage{}, err
-	}
-	man.Checkpoint = []plan.Member{{Name: filepath.Base(c.ckpt.Path), Bytes: c.ckpt.Bytes(), SHA256: digest}}
 	man.Weights = &plan.WeightsFile{File: name, Bytes: total, Kinds: c.plan.Kinds(), Chunks: sums.Sums()}
+	if c.sources.random != nil {
+		man.Weights.Random = c.opts.Weights
+	} else {
+		digest, err := c.ckpt.Digest(nil)
+		if err != nil {
+			return Stage{}, err
+		}
+		man.Checkpoint = []plan.Member{{Name: filepath.Base(c.ckpt.Path), Bytes: c.ckpt.Bytes(), SHA256: digest}}
+	}
 	return Stage{"weights", time.Since(begun)}, full(file.Close(), f.place)
 }

@@ -19,6 +19,8 @@ type Builder struct {
 	Fused  map[string]*syntax.Decl // fuse rules
 	// Resolve says in which format a weight is and under which path, given its whole dims. Nil: everything is f16.
 	Resolve func(layer int, path string, dims []int, pos syntax.Pos) (Elem, string, error)
+	// List is a list of names in the checkpoint's config, such as layer_types; nil where there's none.
+	List func(field string) []string
 
 	// Headless takes what a bucket without logits is printed as, too: its last layer returns nothing, and nothing follows.
 	Headless bool

@@ -2,7 +2,6 @@ package ir
 
 import (
 	"strconv"
-	"strings"
 
 	"hipc/ir/syntax"
 )
@@ -154,42 +153,6 @@ func (b *Builder) layers(m *Model, r *syntax.Repeat, in []*Value) []*Value {
 	return in
 }
 
-// turns says which block each layer takes.
-func (b *Builder) turns(m *Model, r *syntax.Repeat) ([]*syntax.Turn, bool) {
-	turns := make([]*syntax.Turn, m.Layers)
-	for i, t := range r.Blocks {
-		if b.Blocks[t.Name] == nil {
-			var known []string
-			for n := range b.Blocks {
-				known = append(known, n)
-			}
-			b.errorf(syntax.At(t.Pos), "no block is called %s%s", t.Name, syntax.DidYouMean(t.Name, known))
-			return nil, false
-		}
-		if t.Layers == "" {
-			for l := i; l < m.Layers; l += len(r.Blocks) {
-				turns[l] = t
-			}
-			continue
-		}
-		ls, err := parseLayers(t.Layers, m.Layers)
-		if err != nil {
-			b.errorf(syntax.At(t.Pos), "%v", err)
-			return nil, false
-		}
-		for _, l := range ls {
-			turns[l] = t
-		}
-	}
-	for l, t := range turns {
-		if t == nil {
-			b.errorf(syntax.At(r.Pos), "layer %d has no block", l)
-			return nil, false
-		}
-	}
-	return turns, true
-}
-
 // nameBodies gives bodies of one block that differ names of their own: delta, delta_2.
 func (b *Builder) nameBodies(m *Model) {
 	seen := map[string]int{}
@@ -225,42 +188,4 @@ func (b *Builder) end(m *Model, stmts []*syntax.Stmt, r *syntax.Repeat, in []*Va
 	if next := s.values["next"]; next != nil {
 		m.End.Results = append(m.End.Results, next)
 	}
-}
-
-// parseLayers reads "0-2,5".
-func parseLayers(text string, n int) ([]int, error) {
-	var out []int
-	for _, part := range strings.Split(text, ",") {
-		lo, hi, two := strings.Cut(strings.TrimSpace(part), "-")
-		if !two {
-			hi = lo
-		}
-		a, err1 := strconv.Atoi(lo)
-		z, err2 := strconv.Atoi(hi)
-		if err1 != nil || err2 != nil || a < 0 || z < a || z >= n {
-			return nil, syntax.Errorf(syntax.Pos{}, "layers %q: want numbers and ranges from 0 to %d, like \"0-2,5\"", text, n-1)
-		}
-		for l := a; l <= z; l++ {
-			out = append(out, l)
-		}
-	}
-	return out, nil
-}
-
-// formatLayers is parseLayers' inverse, for ascending layers.
-func formatLayers(ls []int) string {
-	var parts []string
-	for i := 0; i < len(ls); {
-		j := i
-		for j+1 < len(ls) && ls[j+1] == ls[j]+1 {
-			j++
-		}
-		if j > i {
-			parts = append(parts, strconv.Itoa(ls[i])+"-"+strconv.Itoa(ls[j]))
-		} else {
-			parts = append(parts, strconv.Itoa(ls[i]))
-		}
-		i = j + 1
-	}
-	return strings.Join(parts, ",")
 }

@@ -5,15 +5,16 @@ import "math"
 var _ = define(Op{
 	Name:   "rmsnorm",
 	Params: "x w eps:real",
-	Doc:    "y = x / √(mean(x²) + eps) · w over the last axis, in fp32 (Zhang and Sennrich 2019)",
+	Doc:    "y = x / √(mean(x²) + eps) · w, in fp32 (Zhang and Sennrich 2019), over the axes of w, x's last ones; over the last where w's dims aren't written",
 	Light:  true,
 	Types: func(c *Call) []Type {
-		c.Vector(1, c.Type(0).Last())
+		x, w := c.Type(0).Dims, c.Type(1).Dims
+		c.Vector(1, x[len(x)-min(max(len(w), 1), len(x)):]...)
 		return []Type{Of(Act, c.Type(0).Dims...)}
 	},
 	Eval: func(f *Frame) {
-		d, eps := f.Args[0].Type.Last(), f.Num(2)
-		w := f.Row(1, 0)
+		w, eps := f.Row(1, 0), f.Num(2)
+		d := len(w)
 		for i := 0; i < len(f.Args[0].Data); i += d {
 			x, y := f.Args[0].Data[i:i+d], f.Outs[0].Data[i:i+d]
 			sum := 0.0

@@ -4,9 +4,12 @@ import "math"
 
 var _ = define(Op{
 	Name:   "rope",
-	Params: "x theta:real width:int=0",
+	Params: "x theta:real width:int=0 factor:real=1 low:real=1 high:real=1 original:real=0",
 	Doc: `rotary position embedding (Su et al. 2021), rotate-half: with f_i = pos / theta^(2i/R), i < R/2, a = x[:R/2],
-b = x[R/2:R] of the last axis: [a·cos f - b·sin f, b·cos f + a·sin f, x[R:]]. width is R; 0 means the whole axis`,
+b = x[R/2:R] of the last axis: [a·cos f - b·sin f, b·cos f + a·sin f, x[R:]]. width is R; 0 means the whole axis.
+For longer contexts (position interpolation, Chen et al. 2023), a frequency that turns fewer than low times in original
+positions is divided by factor; one that turns more than high times stays; between, the quotient goes over linearly in the
+number of turns (Llama 3). original 0: all are divided`,
 	Light: true,
 	Types: func(c *Call) []Type {
 		d, r := c.Type(0).Last(), c.Int(2)
@@ -19,12 +22,19 @@ b = x[R/2:R] of the last axis: [a·cos f - b·sin f, b·cos f + a·sin f, x[R:]]
 		if !(c.Num(1) > 0) {
 			c.Errorf(1, "theta is %s, want a positive base", formatNumber(c.Num(1)))
 		}
+		if !(c.Num(3) > 0) || !(c.Num(6) >= 0) {
+			c.Errorf(3, "factor is %s and original %s, want a positive factor and a number of positions", formatNumber(c.Num(3)), formatNumber(c.Num(6)))
+		}
+		if c.Num(3) != 1 && !(c.Num(4) > 0 && c.Num(5) >= c.Num(4)) {
+			c.Errorf(4, "low is %s and high %s, want 0 < low ≤ high", formatNumber(c.Num(4)), formatNumber(c.Num(5)))
+		}
 		return []Type{c.Type(0)}
 	},
 	Eval: func(f *Frame) {
 		t := f.Args[0].Type
 		d := t.Last()
 		inv := inverseFrequencies(f.Num(1), f.Int(2))
+		interpolate(inv, f.Num(3), f.Num(4), f.Num(5), f.Num(6))
 		for row := range f.Rows {
 			cos, sin := angles(inv, f.World.Pos+row)
 			x, y := f.Row(0, row), f.Out(0, row)
@@ -42,6 +52,24 @@ func inverseFrequencies(theta float64, r int) []float32 {
 		inv[i] = float32(1 / math.Pow(theta, float64(2*i)/float64(r)))
 	}
 	return inv
+}
+
+// interpolate slows frequencies down by their number of turns in original positions, in fp32 like transformers.
+func interpolate(inv []float32, factor, low, high, original float64) {
+	if factor == 1 {
+		return
+	}
+	for i, f := range inv {
+		slow := f / float32(factor)
+		turns := float32(original) / (2 * math.Pi / f)
+		switch {
+		case original == 0 || turns < float32(low):
+			inv[i] = slow
+		case turns <= float32(high) && low < high:
+			smooth := (turns - float32(low)) / float32(high-low)
+			inv[i] = (1-smooth)*slow + smooth*f
+		}
+	}
 }
 
 // angles gives cos and sin of pos·inv, the product rounded to fp32 first.

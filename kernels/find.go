@@ -120,7 +120,7 @@ func (l *line) choose(n *ir.Node, d Dims) (*Choice, error) {
 			return nil, fmt.Errorf("only where %s", l.Where)
 		}
 	}
-	c := &Choice{Kernel: l.Kernel, Dims: b.dims, Elems: b.elems, Layout: l.Layout, Cells: slices.Clone(l.cells), Block: 1}
+	c := &Choice{Kernel: l.Kernel, Dims: b.dims, Elems: b.elems, Layout: l.Layout, open: b.open, Cells: slices.Clone(l.cells), Block: 1}
 	for _, f := range []struct {
 		e    *sum
 		to   *int

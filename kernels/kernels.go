@@ -67,10 +67,20 @@ type Choice struct {
 	Inst   string            // with all values put in: "rmsnorm<1, 576, r1em05, 1>"
 	Reals  []Real            // the real template arguments in Inst, each once
 	Layout string            // of its weights in a format; "" if it reads none
+	open   []bool            // per operand: whether it is such a weight
 	Cells  []string
 	Grid   int
 	Block  int
 	LDS    int
+}
+
+// LayoutOf is the layout in which the kernel reads operand i, a weight: its own for those in a format, "rows" for
+// vectors of f32 and for rotations.
+func (c *Choice) LayoutOf(i int) string {
+	if c.open[i] {
+		return c.Layout
+	}
+	return "rows"
 }
 
 // A Real is a real template argument: a type named after its value, so that equal values have one definition.

@@ -65,6 +65,7 @@ type binding struct {
 	dims  map[string]int
 	elems map[string]string
 	reals map[string]float64
+	open  []bool // per operand, then per result: whether its element is a variable
 }
 
 // unify binds a signature's variables to the types of n, starting from the bucket's dims. The error says which operand
@@ -127,6 +128,7 @@ func (b *binding) list(ops []*operand, vs []*ir.Value, formats []string, what st
 			if at >= len(vs) {
 				return fmt.Errorf("it takes more %ss, there are %d", what, len(vs))
 			}
+			b.open = append(b.open, o.isVariable())
 			if err := b.one(o, vs[at], formats); err != nil {
 				return fmt.Errorf("%s %d: %w", what, at+1, err)
 			}

@@ -25,6 +25,7 @@ type kernelCase struct {
 	live   int       // rows of choice.Dims["T"] that are alive
 	kernel string    // the entry in the object
 	marks  []string  // what is telling about the shape
+	spread bool      // its operands are of all magnitudes
 }
 
 func (c *kernelCase) rows() int { return c.choice.Dims["T"] }
@@ -37,15 +38,17 @@ func (c *kernelCase) String() string {
 // grid. A row with another name gets otherDims; nothing here knows rows.
 var (
 	dimValues = map[string][]int{
-		"D": {64, 128, 96, 40, 17}, "K": {32, 64, 576, 40, 7}, "N": {7, 16, 33, 48, 100, 4500}, "V": {49, 512, 1003},
+		"D": {64, 128, 96, 40, 17}, "K": {32, 64, 576, 2080, 5120, 40, 7}, "N": {7, 16, 33, 48, 100, 4500}, "V": {49, 512, 1003},
 		"H": {1, 2, 3, 4, 6, 9}, "KV": {1, 2, 3}, "R": {1, 3, 9}, "A": {1, 5, 16}, "B": {2, 16, 48, 7},
 		"width": {16, 32, 40, 64, 128}, "window": {0, 5, 70},
 	}
 	otherDims  = []int{1, 2, 5, 16, 32, 48, 64}
 	realValues = map[string][]float64{"eps": {1e-5, 1e-6}, "theta": {1e4, 1e5}, "scale": {0.125, 0.0883883476483184}, "c": {0.125, -3, 8}}
 	otherReals = []float64{0.125, 2.5}
-	rowCounts  = []int{1, 8, 64, 300} // a row, a few, a tile, and more than the 256 that a product takes at once
-	positions  = []int{0, 62, 130, 200}
+	// A dim beyond this is tried with few rows and with many: a product cuts a long K into tiles when it has many.
+	longDim   = 2048
+	rowCounts = []int{1, 8, 64, 300}   // a row, a few, a tile, and more than the 256 that a product takes at once
+	positions = []int{0, 62, 130, 200} // of row 0: at the start, before a page's end, some pages on
 )
 
 // caseContext is the context of all cases: several pages, of which a case fills some.
@@ -58,19 +61,19 @@ func casesOf(row *kernels.Kernel, t *codegen.Target, covered map[string]bool, sh
 	h := fnv.New64a()
 	fmt.Fprint(h, row.Op, row.Sig, row.Inst)
 	r := rand.New(rand.NewPCG(h.Sum64(), 1))
-	_, elems, _ := row.Vars()
+	names, elems, realNames := row.Vars()
 	template, _, _ := strings.Cut(row.Inst, "<")
 	var pool []*kernelCase
 	var refused error
 	mixes := mixtures(strings.Fields(row.Formats), elems)
 	for _, mix := range mixes {
 		for range 60 + 60/len(mixes) {
-			c, err := randomCase(row, t, mix, r)
+			c, err := randomCase(row, t, names, realNames, mix, r)
 			if err != nil {
 				refused = err
 				continue
 			}
-			c.mark(template, mix, elems)
+			c.mark(template, names, elems, mix)
 			pool = append(pool, c)
 		}
 	}
@@ -100,9 +103,7 @@ func casesOf(row *kernels.Kernel, t *codegen.Target, covered map[string]bool, sh
 			covered[m] = true
 		}
 		pool = slices.Delete(pool, best, best+1)
-		i := len(chosen)
-		c.pos = positions[i%len(positions)]
-		c.live = map[int]int{1: 1, 8: 5, 64: 64 - 27*(i%2), 300: 290}[c.rows()]
+		c.live = map[int]int{1: 1, 8: 5, 64: 64 - 27*(len(chosen)%2), 300: 290}[c.rows()]
 		chosen = append(chosen, c)
 	}
 	return chosen, nil
@@ -128,7 +129,7 @@ func mixtures(formats, elems []string) []map[string]string {
 
 // mark notes what is telling about a case: its format with one row and with several, and per template each dim's value,
 // the number of rows, and how many query heads share a key head.
-func (c *kernelCase) mark(template string, mix map[string]string, elems []string) {
+func (c *kernelCase) mark(template string, names, elems []string, mix map[string]string) {
 	var formats []string
 	for _, e := range elems {
 		formats = append(formats, mix[e])
@@ -139,9 +140,11 @@ func (c *kernelCase) mark(template string, mix map[string]string, elems []string
 		c.marks = append(c.marks, fmt.Sprint("format ", template, formats))
 	}
 	c.marks = append(c.marks, fmt.Sprint("several ", c.row.Op, c.row.Sig, c.row.Where, formats, several), fmt.Sprint("rows ", template, c.rows()))
-	names, _, _ := c.row.Vars()
 	for _, n := range names {
 		c.marks = append(c.marks, fmt.Sprint(template, n, c.choice.Dims[n]))
+		if c.choice.Dims[n] > longDim {
+			c.marks = append(c.marks, fmt.Sprint(template, n, "long", c.rows() > 8))
+		}
 	}
 	for _, x := range c.choice.Reals {
 		c.marks = append(c.marks, template+x.Name)
@@ -150,13 +153,15 @@ func (c *kernelCase) mark(template string, mix map[string]string, elems []string
 		c.marks = append(c.marks, fmt.Sprint(template, "group", h/kv, several))
 	}
 	if w, ok := c.choice.Dims["window"]; ok {
-		c.marks = append(c.marks, fmt.Sprint(template, "window", w > 0, c.rows()))
+		c.marks = append(c.marks, fmt.Sprint(template, "window", w > 0, c.rows()), fmt.Sprint(template, "window", w, "pos", c.pos))
+	}
+	if slices.Contains(c.choice.Cells, "pos") {
+		c.marks = append(c.marks, fmt.Sprint(template, "pos", c.pos, several))
 	}
 }
 
 // randomCase makes a case, or says why this shape is none.
-func randomCase(row *kernels.Kernel, t *codegen.Target, mix map[string]string, r *rand.Rand) (*kernelCase, error) {
-	names, _, realNames := row.Vars()
+func randomCase(row *kernels.Kernel, t *codegen.Target, names, realNames []string, mix map[string]string, r *rand.Rand) (*kernelCase, error) {
 	dims, reals := map[string]int{}, map[string]float64{}
 	for _, n := range names {
 		list, ok := dimValues[n]
@@ -172,7 +177,7 @@ func randomCase(row *kernels.Kernel, t *codegen.Target, mix map[string]string, r
 		}
 		reals[n] = list[r.IntN(len(list))]
 	}
-	c := &kernelCase{row: row}
+	c := &kernelCase{row: row, pos: positions[r.IntN(len(positions))]}
 	var err error
 	if c.node, err = row.Example(dims, mix, reals); err != nil {
 		return nil, err

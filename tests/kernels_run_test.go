@@ -19,21 +19,21 @@ import (
 // together, one wrong value of many would pass.
 const kernelBar = 1e-7
 
-// A bench is a device with the compiled cases.
-type bench struct {
+// A kernelBench is a device with the compiled cases.
+type kernelBench struct {
 	target  *codegen.Target
 	device  runtime.Device
 	modules map[string]runtime.Module // by kernel
 }
 
-// A memory is what one launch works on, built before it is written to the device: everything in it is poison, a NaN for
+// A kernelMemory is what one launch works on, built before it is written to the device: everything in it is poison, a NaN for
 // whoever reads it, but for what has been put there.
-type memory struct {
+type kernelMemory struct {
 	bytes   []byte
-	regions []region
+	regions []kernelRegion
 }
 
-type region struct {
+type kernelRegion struct {
 	name     string
 	from, to int
 }
@@ -44,20 +44,20 @@ const (
 )
 
 // room makes a region and gives its place.
-func (m *memory) room(name string, bytes int) int {
+func (m *kernelMemory) room(name string, bytes int) int {
 	for len(m.bytes)%64 != 0 || len(m.regions) > 0 && len(m.bytes)-m.regions[len(m.regions)-1].to < fence {
 		m.bytes = append(m.bytes, poison)
 	}
 	at := len(m.bytes)
 	m.bytes = append(m.bytes, poisoned(bytes)...)
-	m.regions = append(m.regions, region{name, at, at + bytes})
+	m.regions = append(m.regions, kernelRegion{name, at, at + bytes})
 	return at
 }
 
 func poisoned(n int) []byte { return bytes.Repeat([]byte{poison}, n) }
 
 // where names the region of a byte.
-func (m *memory) where(at int) string {
+func (m *kernelMemory) where(at int) string {
 	for i, r := range m.regions {
 		switch {
 		case at < r.from:
@@ -94,24 +94,23 @@ func getFloats(b []byte, n int) []float32 {
 // An experiment is a case with its memory, its operands for the oracle, and its launch.
 type experiment struct {
 	*kernelCase
-	memory
-	r       *rand.Rand
-	params  []*ir.Tensor // of the graph
-	world   *ir.World
-	cache   *pagedCache
-	ins     []int // places, -1 for handles
-	outs    []int
-	cells   map[string]int
-	state   int
-	args    []int
-	aliased bool
+	kernelMemory
+	r      *rand.Rand
+	params []*ir.Tensor // of the graph
+	world  *ir.World
+	cache  *pagedCache
+	ins    []int // places, -1 for handles
+	outs   []int
+	cells  map[string]int
+	state  int
+	args   []int
 }
 
 // setUp fills the memory. Result alias[0] has the place of operand alias[1], if alias isn't nil.
-func (c *kernelCase) setUp(b *bench, alias *[2]int) (*experiment, error) {
+func (c *kernelCase) setUp(b *kernelBench, alias *[2]int) (*experiment, error) {
 	h := fnv.New64a()
 	fmt.Fprint(h, c)
-	x := &experiment{kernelCase: c, r: rand.New(rand.NewPCG(h.Sum64(), 2)), cells: map[string]int{}, state: -1, aliased: alias != nil}
+	x := &experiment{kernelCase: c, r: rand.New(rand.NewPCG(h.Sum64(), 2)), cells: map[string]int{}, state: -1}
 	x.world = &ir.World{States: map[string]any{}, Pos: c.pos, Rows: c.live}
 	for _, v := range slices.Concat(c.node.Args, c.node.Outs) {
 		if v.Type.Elem != ir.KV {
@@ -136,6 +135,11 @@ func (c *kernelCase) setUp(b *bench, alias *[2]int) (*experiment, error) {
 		switch a.Type.Elem {
 		case ir.Act:
 			t, at = randomRows(a.Type, c.live, x.r), x.room(name, bytes)
+			if c.spread {
+				for j := range t.Data {
+					t.Data[j] = spread[x.r.IntN(len(spread))] * float32(1+x.r.Float64())
+				}
+			}
 			if c.node.Outs[0].Type.Elem == ir.I32 { // a choice among logits: let some be equal
 				for j := range t.Data {
 					t.Data[j] = float32(math.Round(float64(t.Data[j]) * 2))
@@ -238,7 +242,7 @@ type launched struct {
 	graph  runtime.Graph
 }
 
-func (x *experiment) launch(b *bench) (*launched, error) {
+func (x *experiment) launch(b *kernelBench) (*launched, error) {
 	at, err := b.device.Alloc(int64(len(x.bytes)))
 	if err != nil {
 		return nil, err
@@ -275,7 +279,7 @@ func (l *launched) close() {
 // check runs the case once and compares with the oracle: every result, and that nothing else in memory has changed: no
 // operand, no row past the live ones, nothing between the regions, no position of the cache but the new ones, and the
 // ticket is 0 again.
-func (c *kernelCase) check(b *bench, alias *[2]int) (worst float64, err error) {
+func (c *kernelCase) check(b *kernelBench, alias *[2]int) (worst float64, err error) {
 	x, err := c.setUp(b, alias)
 	if err != nil {
 		return 0, err
@@ -301,8 +305,12 @@ func (c *kernelCase) check(b *bench, alias *[2]int) (worst float64, err error) {
 			e, err = x.checkCache(got, expected, w.Cache)
 		case ir.I32:
 			err = x.checkInts(got, expected, x.outs[i], w.Ints)
+		case ir.Act:
+			if e, err = x.checkRows(got, expected, x.outs[i], w); c.spread {
+				err = x.checkEach(got, expected, x.outs[i], w)
+			}
 		default:
-			e, err = x.checkRows(got, expected, x.outs[i], w)
+			err = fmt.Errorf("it makes %s: the test knows no such results", w.Type)
 		}
 		if err != nil {
 			return 0, fmt.Errorf("result %d: %w", i, err)
@@ -334,6 +342,23 @@ func (x *experiment) checkRows(got, expected []byte, at int, w *ir.Tensor) (wors
 		copy(expected[from:from+4*n], got[from:])
 	}
 	return worst, nil
+}
+
+// spread are values over the whole range of what a function of one value may meet.
+var spread = []float32{0, 1e-30, -1e-30, 1e-3, -1e-3, 1, -1, 4, -4, 8, -8, 20, -20, 50, -50, 100, -100, 1e4, -1e4, 1e30, -1e30}
+
+// checkEach compares value by value: in a norm, large values would hide small ones.
+func (x *experiment) checkEach(got, expected []byte, at int, w *ir.Tensor) error {
+	n := w.Type.Size() * x.live
+	for i, g := range getFloats(got[at:], n) {
+		a, b := float64(g), float64(w.Data[i])
+		if a == b || math.IsNaN(a) && math.IsNaN(b) || math.Abs(a-b) <= 1e-6+4e-6*math.Abs(b) {
+			continue
+		}
+		return fmt.Errorf("of %v it makes %g, want %g", getFloat(x.bytes[x.ins[0]+4*i:]), g, b)
+	}
+	copy(expected[at:at+4*n], got[at:])
+	return nil
 }
 
 func (x *experiment) checkInts(got, expected []byte, at int, want []int32) error {

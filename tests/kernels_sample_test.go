@@ -16,7 +16,7 @@ const drawsPerCase = 1500
 // the generator's state are compared. The oracle's weights come of a double exponential and the kernel's of a float one,
 // so a draw that falls on the edge of a token's share may go to its neighbour: one in a thousand, and only where the oracle
 // gives the same token at a temperature that differs by some millionths.
-func (c *kernelCase) checkDraws(b *bench) error {
+func (c *kernelCase) checkDraws(b *kernelBench) error {
 	x, err := c.setUp(b, nil)
 	if err != nil {
 		return err

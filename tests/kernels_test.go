@@ -93,6 +93,17 @@ func testKernels(t *testing.T, target *codegen.Target) {
 			runs++
 		}
 	}
+	for _, c := range all { // functions of one value
+		op, ok := ir.OpByName(c.row.Op)
+		if !ok || !op.Elementwise || len(c.node.Args) != 1 {
+			continue
+		}
+		c.spread = true
+		if _, err := c.check(b, nil); err != nil {
+			t.Errorf("%s on values far apart: %v", c, err)
+		}
+		runs++
+	}
 	for name := range inPlace {
 		if !promised[name] {
 			t.Errorf("no row has the template %s, which is said to work in place", name)
@@ -102,7 +113,7 @@ func testKernels(t *testing.T, target *codegen.Target) {
 }
 
 // compileCases compiles all cases, in as many objects as compilers can run at once, and opens the device with them.
-func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) *bench {
+func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) *kernelBench {
 	t.Helper()
 	begun := time.Now()
 	instances := map[string]*kernelCase{}
@@ -126,7 +137,7 @@ func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) *benc
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { device.Close() })
-	b := &bench{target: target, device: device, modules: map[string]runtime.Module{}}
+	b := &kernelBench{target: target, device: device, modules: map[string]runtime.Module{}}
 	parts := make([][]codegen.Entry, max(1, min(cpu.Cores(), 8)))
 	for i, e := range entries {
 		parts[i%len(parts)] = append(parts[i%len(parts)], e)

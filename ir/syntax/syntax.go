@@ -6,7 +6,9 @@
 //	lower NAME(PARAMS) = EXPR                     how a weight format spells an op (a parameter may be NAME: FORMAT)
 //	fuse NAME(PARAMS) = EXPR | { STATEMENTS }     what one launch may cover, matched backwards
 //	tail NAME(PARAMS) = EXPR                      what follows the logits
-//	a, b = EXPR     h += EXPR     return a, b     repeat h through PATH[L]: block, block
+//	a, b = EXPR     h += EXPR     return a, b
+//	repeat h through PATH[L]: block, block[N]     layers take turns: one of the first block, N of the second, …
+//	        by FIELD {VALUE: block, VALUE: block} unless the checkpoint's config lists under FIELD what each layer is
 //	launch { STATEMENTS }                         steps that share one launch (printed by the planner)
 //
 // A statement needs no end mark: none of them begins where an expression could go on. An opening parenthesis or
@@ -69,20 +71,31 @@ type Return struct {
 	Exprs []*Expr `parser:"'return' ( @@ ( ',' @@ )* )?"`
 }
 
-// Repeat runs the layers: the value of Carry goes in and comes out of each, and Blocks take turns.
+// Repeat runs the layers: the value of Carry goes in and comes out of each, and Blocks take turns, unless the config
+// has a list By that names a case for each layer.
 type Repeat struct {
 	Pos    lexer.Position
 	Carry  []string `parser:"'repeat' @Ident ( ',' @Ident )*"`
 	Path   string   `parser:"'through' @Ident ( @'.' @Ident )*"`
 	Count  *Expr    `parser:"'[' @@ ']' ':'"`
 	Blocks []*Turn  `parser:"@@ ( ',' @@ )*"`
+	By     string   `parser:"( 'by' @Ident ( @'.' @Ident )*"`
+	Cases  []*Case  `parser:"'{' @@ ( ',' @@ )* '}' )?"`
 }
 
-// A Turn is one block of a repeat: layer l takes turn l modulo their number. A printed graph, whose bodies differ by
-// format or successor too, says which layers it means: body in "0-28".
+// A Case is the block of the layers for which a config's list has this value.
+type Case struct {
+	Pos   lexer.Position
+	Value string `parser:"@Ident ':'"`
+	Name  string `parser:"@Ident"`
+}
+
+// A Turn is one block of a repeat, Count times (once without it): layer l takes turn l modulo their number. A printed
+// graph, whose bodies differ by format or successor too, says which layers it means: body in "0-28".
 type Turn struct {
 	Pos    lexer.Position
 	Name   string `parser:"@Ident"`
+	Count  *Expr  `parser:"( '[' @@ ']' )?"`
 	Layers string `parser:"( 'in' @String )?"`
 }
 
@@ -182,7 +195,7 @@ type List struct {
 var lex = lexer.MustSimple([]lexer.SimpleRule{
 	{Name: "Comment", Pattern: `#[^\n]*`},
 	{Name: "Space", Pattern: `\s+`},
-	{Name: "Keyword", Pattern: `\b(block|lower|fuse|tail|at|return|repeat|through|launch|in)\b`},
+	{Name: "Keyword", Pattern: `\b(block|lower|fuse|tail|at|return|repeat|through|launch|in|by)\b`},
 	{Name: "WeightPath", Pattern: `@[A-Za-z_][A-Za-z0-9_]*(\.([A-Za-z0-9_]+|\{[a-z](\+1)?\}))*`},
 	{Name: "StatePath", Pattern: `&[A-Za-z_][A-Za-z0-9_]*(\.([A-Za-z0-9_]+|\{[a-z](\+1)?\}))*`},
 	{Name: "Number", Pattern: `([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][-+]?[0-9]+)?`},

@@ -59,7 +59,8 @@ type WeightsFile struct {
 	File   string   `json:"file"`
 	Bytes  int64    `json:"bytes"`
 	Kinds  []Kind   `json:"kinds"`
-	Chunks []string `json:"chunks"` // digests of each ChunkBytes; the last may be shorter
+	Random string   `json:"random,omitempty"` // "random:SEED" where no checkpoint was read: figures of speed only
+	Chunks []string `json:"chunks"`           // digests of each ChunkBytes; the last may be shorter
 }
 
 // A Kind is a format and a layout that segments of the weights have.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // A Config is a Hugging Face config.json: strings, bools, json.Number, lists
@@ -13,9 +14,11 @@ import (
 type Config map[string]any
 
 // Lookup seeks a field in text_config, at the top level, then in
-// rope_parameters (or rope_scaling, its older name) of either. A field that is
-// null counts as absent.
+// rope_parameters (or rope_scaling, its older name) of either. A name with dots
+// goes down: rope_parameters.full_attention.rope_theta. A field that is null
+// counts as absent.
 func (c Config) Lookup(field string) (any, bool) {
+	path := strings.Split(field, ".")
 	var levels []map[string]any
 	if text, ok := c["text_config"].(map[string]any); ok {
 		levels = append(levels, text)
@@ -26,7 +29,12 @@ func (c Config) Lookup(field string) (any, bool) {
 			if sub != "" {
 				m, _ = m[sub].(map[string]any)
 			}
-			if v := m[field]; v != nil {
+			var v any = m
+			for _, f := range path {
+				m, _ := v.(map[string]any)
+				v = m[f]
+			}
+			if v != nil {
 				return v, true
 			}
 		}

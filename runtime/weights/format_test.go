@@ -44,7 +44,7 @@ func TestFormats(t *testing.T) {
 		if n != f.Bytes {
 			t.Errorf("format %q: parts of %d bytes, want %d", name, n, f.Bytes)
 		}
-		if want := strings.Contains("f32 f16 bf16 q4_0 q4_1 q8_0", name); f.Float() != want {
+		if want := strings.Contains("f32 f16 bf16 q4_0 q4_1 q8_0 i4_64 i4_128", name); f.Float() != want {
 			t.Errorf("format %q: Float is %v", name, f.Float())
 		}
 	}

@@ -157,15 +157,20 @@ func (c *Checkpoint) rotation(prefix string, cols, group int) ([]byte, []string,
 				}
 				seen[i], seen[j] = true, true
 				sin, cos := math.Sincos(float64(half(theta.Raw(r)[2*(g*group/2+t):])))
-				st[i], st[j] = byte(j), byte(i)
-				put(st[group+4*i:], float32(cos))
-				put(st[group+4*j:], float32(cos))
-				put(st[5*group+4*i:], float32(sin))
-				put(st[5*group+4*j:], float32(-sin))
+				pair(st, group, i, j, float32(cos), float32(sin))
 			}
 		}
 	}
 	return out, []string{theta.Name, pairs.Name, scales.Name}, nil
+}
+
+// pair writes the turn of channels i and j into a stage.
+func pair(stage []byte, group, i, j int, cos, sin float32) {
+	stage[i], stage[j] = byte(j), byte(i)
+	put(stage[group+4*i:], cos)
+	put(stage[group+4*j:], cos)
+	put(stage[5*group+4*i:], sin)
+	put(stage[5*group+4*j:], -sin)
 }
 
 func put(b []byte, x float32) { binary.LittleEndian.PutUint32(b, math.Float32bits(x)) }

@@ -7,9 +7,10 @@
 //
 // Both add up in float32 and hand each result to end(row, a, b): the 16 outputs of the first and of the second group.
 #pragma once
+#include <type_traits>
 #include <utility>
 
-#include "formats.h"
+#include "int4.h"
 
 namespace hipc {
 
@@ -39,7 +40,13 @@ template <class A, class B, int K, int R> struct Rows {
     }
   }
   template <class W> HIPC_INLINE const float *at(int r, int k) const { return (W::lifted ? up : x) + r * K + k; }
-  HIPC_INLINE V sum_at(int r, int k) const { return all(sums[r * (K / 32) + k / 32]); }
+  template <class W> HIPC_INLINE V sum_at(int r, int k) const {
+    const float *s = sums + r * (K / 32) + k / 32;
+    if constexpr (W::block <= 32) return all(*s);
+    float t = s[0] + s[1];
+    HIPC_UNROLL(4) for (int i = 2; i < W::block / 32; i++) t += s[i];
+    return all(t);
+  }
 };
 
 // How many sums a row has at once, since an fma takes 4 cycles. A hot 576 × 576 of Q4_1 on one Zen 4 core: one sum 11.7 µs, two 9.9, four
@@ -76,18 +83,37 @@ template <class W, int K, int R, class X> HIPC_INLINE void dot(const uint8_t *p,
       V s = q[0][r];
       for (int i = 1; i < chains<R>; i++) s = s + q[i][r];
       acc[r] = W::scaled ? fma(d, s, acc[r]) : acc[r] + s;
-      if constexpr (W::shifted) acc[r] = fma(m, x.sum_at(r, k0), acc[r]);
+      if constexpr (W::shifted) acc[r] = fma(m, x.template sum_at<W>(r, k0), acc[r]);
     }
   }
 }
 
+// R rows of x as a product with one weight W reads them, and such a product.
+template <class W, int K, int R> struct Operand : Rows<W, W, K, R> {
+  using Rows<W, W, K, R>::Rows;
+  HIPC_INLINE void times(const uint8_t *p, V *acc) const { dot<W, K, R>(p, *this, acc); }
+};
+#if defined(__AVX512F__)
+template <int G, int K, int R> struct Operand<I4<G>, K, R> : GroupRows<G, K, R> {
+  using GroupRows<G, K, R>::GroupRows;
+  HIPC_INLINE void times(const uint8_t *p, V *acc) const { dot_groups<G, K, R>(p, *this, acc); }
+};
+#endif
+
 template <class A, class B, int K, int T, class End>
 HIPC_INLINE void thin(const float *x, const uint8_t *wa, const uint8_t *wb, int row, int rows, End end) {
   constexpr int most = wide ? 8 : 4, R = T < most ? T : most;  // as many rows as there are registers for
-  Rows<A, B, K, R> xs(x + (long)row * K);
   V a[R], b[R];
-  dot<A, K, R>(wa, xs, a);
-  dot<B, K, R>(wb, xs, b);
+  if constexpr (std::is_same_v<A, B>) {
+    Operand<A, K, R> xs(x + (long)row * K);
+    xs.times(wa, a), xs.times(wb, b);
+  } else if constexpr (int4_group<A> || int4_group<B>) {
+    Operand<A, K, R>(x + (long)row * K).times(wa, a);
+    Operand<B, K, R>(x + (long)row * K).times(wb, b);
+  } else {
+    Rows<A, B, K, R> xs(x + (long)row * K);
+    dot<A, K, R>(wa, xs, a), dot<B, K, R>(wb, xs, b);
+  }
   for (int r = 0; r < R && row + r < rows; r++) end(row + r, a[r], b[r]);
   if constexpr (T > R)
     if (row + R < rows) thin<A, B, K, T - R>(x, wa, wb, row + R, rows, end);

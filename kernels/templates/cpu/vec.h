@@ -46,6 +46,7 @@ HIPC_INLINE bool any(M m) { return m != 0; }
 HIPC_INLINE I words(const void *p) { return _mm512_loadu_si512(p); }
 HIPC_INLINE void store(void *p, I a) { _mm512_storeu_si512(p, a); }
 HIPC_INLINE I all(int32_t x) { return _mm512_set1_epi32(x); }
+HIPC_INLINE I words(V a) { return _mm512_castps_si512(a); }  // the bits
 HIPC_INLINE I trunc(V a) { return _mm512_cvttps_epi32(a); }
 HIPC_INLINE V real(I a) { return _mm512_cvtepi32_ps(a); }
 HIPC_INLINE V int8s(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p))); }
@@ -129,6 +130,7 @@ HIPC_INLINE void store(void *p, I a) {
   _mm256_storeu_si256((__m256i *)p, a.lo), _mm256_storeu_si256((__m256i *)p + 1, a.hi);
 }
 HIPC_INLINE I all(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+HIPC_INLINE I words(V a) { return {_mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi)}; }
 HIPC_INLINE I trunc(V a) { return {_mm256_cvttps_epi32(a.lo), _mm256_cvttps_epi32(a.hi)}; }
 HIPC_INLINE V real(I a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 HIPC_INLINE __m256 int8s8(const uint8_t *p) {
