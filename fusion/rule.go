@@ -113,6 +113,8 @@ func (r *Rule) paramList() string {
 		n := p.Name
 		if p.Many {
 			n += "..."
+		} else if p.Default != "" {
+			n += "=" + p.Default
 		}
 		s = append(s, n)
 	}

@@ -281,10 +281,10 @@ func (b *Builder) invoke(name string, args []*Value, named map[string]*Value, st
 			b.errorf(pos, "%s: a block takes its operands by position, not as %s=", name, n)
 			return nil
 		}
-		return b.Inline(d, args, path, nil, pos)
+		return b.Inline(d, defaults(d, args), path, nil, pos)
 	}
 	if d := b.Fused[name]; d != nil {
-		return b.fused(d, args, states, pos)
+		return b.fused(d, defaults(d, args), states, pos)
 	}
 	op, ok := ops[name]
 	if !ok {
@@ -303,6 +303,15 @@ func (b *Builder) invoke(name string, args []*Value, named map[string]*Value, st
 		return nil
 	}
 	return b.Apply(op, args, b.stateName(op, states, path), pos)
+}
+
+// defaults adds the numbers that a call of d leaves out.
+func defaults(d *syntax.Decl, args []*Value) []*Value {
+	for i := len(args); i < len(d.Params) && d.Params[i].Default != ""; i++ {
+		x, _ := syntax.Number(d.Params[i].Default)
+		args = append(args, Number(x))
+	}
+	return args
 }
 
 // stateName is what a stateful op's state is called: as the text says, as the rule that makes the op was told, or after
@@ -358,6 +367,8 @@ func paramString(d *syntax.Decl) string {
 		n := p.Name
 		if p.Many {
 			n += "..."
+		} else if p.Default != "" {
+			n += "=" + p.Default
 		}
 		s = append(s, n)
 	}

@@ -3,6 +3,8 @@ package ir
 import (
 	"fmt"
 	"strings"
+
+	"hipc/ir/syntax"
 )
 
 // String prints the model in its language; Parse reads it again.
@@ -69,13 +71,26 @@ func (n *Node) expr() string {
 		return "-" + n.Args[0].operand()
 	}
 	args := make([]string, 0, len(n.Args)+1)
-	for _, a := range n.Args {
+	for _, a := range n.written() {
 		args = append(args, a.text())
 	}
 	for _, s := range n.States() {
 		args = append(args, "&"+s)
 	}
 	return n.Op.Name + "(" + strings.Join(args, ", ") + ")"
+}
+
+// written are n's operands without the last ones that have their default.
+func (n *Node) written() []*Value {
+	ps := n.Op.params()
+	i := len(n.Args)
+	for ; i > 0 && i <= len(ps) && ps[i-1].def != ""; i-- {
+		def, _ := syntax.Number(ps[i-1].def)
+		if a := n.Args[i-1]; a.Lit == nil || a.Lit.IsList || a.Lit.Num != def {
+			break
+		}
+	}
+	return n.Args[:i]
 }
 
 // text is v as it stands among operands.

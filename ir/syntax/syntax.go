@@ -4,6 +4,7 @@
 //	block NAME(PARAMS) [at PATH] = EXPR          a model's building block, inlined forwards
 //	block NAME(PARAMS) [at PATH] { STATEMENTS }
 //	lower NAME(PARAMS) = EXPR                     how a weight format spells an op (a parameter may be NAME: FORMAT)
+//	                                              (and, last, NAME=NUMBER: what a call means that leaves it out)
 //	fuse NAME(PARAMS) = EXPR | { STATEMENTS }     what one launch may cover, matched backwards
 //	tail NAME(PARAMS) = EXPR                      what follows the logits
 //	a, b = EXPR     h += EXPR     return a, b
@@ -48,12 +49,14 @@ type Decl struct {
 	Body   []*Stmt  `parser:"| '{' @@* '}' )"`
 }
 
-// A Param is a formal parameter; Many takes one or more arguments, Format restricts a weight's format.
+// A Param is a formal parameter; Many takes one or more arguments, Format restricts a weight's format, Default is the
+// number that a call without it means.
 type Param struct {
-	Pos    lexer.Position
-	Name   string `parser:"@Ident"`
-	Many   bool   `parser:"( @'...' )?"`
-	Format string `parser:"( ':' @Ident )?"`
+	Pos     lexer.Position
+	Name    string `parser:"@Ident"`
+	Many    bool   `parser:"( @'...' )?"`
+	Format  string `parser:"( ':' @Ident )?"`
+	Default string `parser:"( '=' @Number )?"`
 }
 
 // A Stmt is one statement.
