@@ -130,6 +130,9 @@ func (c *compilation) run(last string) error {
 
 func start(opts Options) (*compilation, error) {
 	c := &compilation{opts: opts}
+	if opts.Context < 0 || opts.Context > plan.MaxContext {
+		return nil, fmt.Errorf("--context %d: want 1 to %d tokens, or 0 for the checkpoint's", opts.Context, plan.MaxContext)
+	}
 	t, err := codegen.TargetByName(opts.Target)
 	c.target = t
 	return c, err

@@ -194,6 +194,23 @@ func (s *sourceMap) unread() error {
 		s.ckpt.Path, s.text.Name, left[0], typeOf(t), more)
 }
 
+// skips says, a line a glob, what the model's text leaves out of the checkpoint.
+func (s *sourceMap) skips() []string {
+	var out []string
+	for _, g := range s.text.Skip {
+		n := 0
+		for _, name := range s.ckpt.Tensors() {
+			if ok, _ := path.Match(g, name); ok && !s.used[name] {
+				n++
+			}
+		}
+		if n > 0 {
+			out = append(out, fmt.Sprintf("%d tensors %s, which this model leaves out", n, g))
+		}
+	}
+	return out
+}
+
 func (s *sourceMap) skipped(name string) bool {
 	for _, g := range s.text.Skip {
 		if ok, _ := path.Match(g, name); ok {

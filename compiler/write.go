@@ -25,7 +25,8 @@ type Result struct {
 	Plan    *plan.Plan
 	Missing *codegen.MissingTool // why there is no compiled object, if there is none
 	Unfused int                  // steps of a token of decode_1 with -fuse=off
-	Skipped []string             // what the checkpoint holds and the model doesn't use, a line each
+	Formats []FormatUse
+	Skipped []string // what the checkpoint holds and the model doesn't use, a line each
 	// NoWeights says that no checkpoint was given: the artifact can be read, not run.
 	NoWeights bool
 	// NoTokenizer says that the checkpoint has no tokenizer.json: the artifact takes ids, not words.
@@ -63,12 +64,13 @@ func (c *compilation) write(ctx context.Context, begun time.Time) (*Result, erro
 	if err := c.room(f); err != nil {
 		return nil, err
 	}
-	r := &Result{Dir: c.opts.Out, Plan: c.plan, Unfused: c.unfused(), NoWeights: !c.packs()}
+	r := &Result{Dir: c.opts.Out, Plan: c.plan, Unfused: c.unfused(), Formats: c.formats(), NoWeights: !c.packs()}
 	if c.ckpt != nil {
 		r.NoTokenizer = members[tokenizerFile] == nil
 		for _, s := range c.ckpt.Skipped() {
 			r.Skipped = append(r.Skipped, s.Name+": "+s.Reason)
 		}
+		r.Skipped = append(r.Skipped, c.sources.skips()...)
 	}
 	man := &plan.Manifest{Format: plan.FormatVersion, Model: c.plan.Model, Target: c.plan.Target,
 		ModelText: plan.Digest("", []byte(c.text.Source)).SHA256,
@@ -209,6 +211,8 @@ func (c *compilation) object(ctx context.Context, f *folder, man *plan.Manifest,
 	case errors.As(err, &missing):
 		r.Missing = missing
 		return Stage{"kernels", time.Since(begun)}, nil
+	case err != nil && strings.Contains(err.Error(), "No space left on device"): // the compiler's words
+		return Stage{}, full(unix.ENOSPC, f.place)
 	case err != nil:
 		return Stage{}, full(err, f.place)
 	}

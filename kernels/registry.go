@@ -1,6 +1,9 @@
 package kernels
 
-import "embed"
+import (
+	"embed"
+	"slices"
+)
 
 // Templates holds the templates' sources: cpu/matmul.h and so on.
 //
@@ -17,7 +20,7 @@ const (
 )
 
 // Registry is every kernel there is. Among rows of one op the first that fits is taken.
-var Registry = append(named, elementwise()...)
+var Registry = slices.Concat(named, families, elementwise())
 
 var named = []Kernel{
 	{Op: "embed", Sig: "i32[], W[V,D] -> act[D]", Formats: plain, Layout: "x16", Cells: "live",
@@ -36,14 +39,14 @@ var named = []Kernel{
 		Inst: "matmul_add_norm<W, K, N, eps>", Header: "matmul.h", Grid: "(N+31)/32", Where: "T == 1", Targets: "cpu_*"},
 	{Op: "swiglu", Sig: "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", Formats: plain, Layout: "x16", Cells: "live",
 		Inst: "swiglu<WG, WU, K, N, T>", Header: "matmul.h", Grid: "(N+15)/16 * ((T+255)/256)", Targets: "cpu_*"},
-	{Op: "rope", Sig: "act[..H,D], theta:real, width:int -> act[..H,D]", Cells: "pos live",
-		Inst: "rope<H, D, width, theta, T>", Header: "rope.h", Grid: "T", Targets: "cpu_*"},
+	{Op: "rope", Sig: "act[..H,D], theta:real, width:int" + unscaled + " -> act[..H,D]", Cells: "pos live",
+		Inst: "rope<H, D, width, theta, T>", Header: "rope.h", Grid: "T", Where: "factor == 1", Targets: "cpu_*"},
 	{Op: "append", Sig: "act[KV,D], act[KV,D] -> kv[KV,D]", Cells: "pos live table",
 		Inst: "append<KV, D, P, T>", Header: "pages.h", Grid: "(T+15)/16 * KV", Where: pages, Targets: "cpu_*"},
-	{Op: "rope_append", Sig: "act[H,D], act[KV,D], act[KV,D], theta:real, width:int -> act[H,D], kv[KV,D]", Cells: "pos live table",
-		Inst: "rope_append<H, KV, D, width, theta, P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared, Targets: "cpu_*"},
-	{Op: "norm_rope_append", Sig: "act[H,D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int -> act[H,D], kv[KV,D]", Cells: "pos live table",
-		Inst: "norm_rope_append<H, KV, D, width, eps, theta, P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared, Targets: "cpu_*"},
+	{Op: "rope_append", Sig: "act[H,D], act[KV,D], act[KV,D], theta:real, width:int" + unscaled + " -> act[H,D], kv[KV,D]", Cells: "pos live table",
+		Inst: "rope_append<H, KV, D, width, theta, P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared + " and factor == 1", Targets: "cpu_*"},
+	{Op: "norm_rope_append", Sig: "act[H,D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int" + unscaled + " -> act[H,D], kv[KV,D]", Cells: "pos live table",
+		Inst: "norm_rope_append<H, KV, D, width, eps, theta, P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared + " and factor == 1", Targets: "cpu_*"},
 	{Op: "attend_kv", Sig: "act[H,D], kv[KV,D], scale:real, window:int -> act[H,D]", Cells: "pos live table",
 		Inst: "attend_kv<H, KV, D, P, scale, window, T>", Header: "attend.h", Grid: "KV", Where: shared + " and T <= 8", Targets: "cpu_*"},
 	{Op: "attend_kv", Sig: "act[H,D], kv[KV,D], scale:real, window:int -> act[H,D]", Cells: "pos live table",

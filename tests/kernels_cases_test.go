@@ -40,10 +40,11 @@ var (
 	dimValues = map[string][]int{
 		"D": {64, 128, 96, 40, 17}, "K": {32, 64, 576, 2080, 5120, 40, 7}, "N": {7, 16, 33, 48, 100, 4500}, "V": {49, 512, 1003},
 		"H": {1, 2, 3, 4, 6, 9}, "KV": {1, 2, 3}, "R": {1, 3, 9}, "A": {1, 5, 16}, "B": {2, 16, 48, 7},
-		"width": {16, 32, 40, 64, 128}, "window": {0, 5, 70},
+		"width": {16, 32, 40, 64, 128}, "window": {0, 5, 70}, "factor": {1}, "low": {1}, "high": {1, 4}, "original": {0, 64},
 	}
 	otherDims  = []int{1, 2, 5, 16, 32, 48, 64}
-	realValues = map[string][]float64{"eps": {1e-5, 1e-6}, "theta": {1e4, 1e5}, "scale": {0.125, 0.0883883476483184}, "c": {0.125, -3, 8}}
+	realValues = map[string][]float64{"eps": {1e-5, 1e-6}, "theta": {1e4, 1e5}, "scale": {0.125, 0.0883883476483184}, "c": {0.125, -3, 8},
+		"factor": {8, 1.5}, "low": {1, 2}, "high": {4, 2.5}, "original": {0, 64, 8192}}
 	otherReals = []float64{0.125, 2.5}
 	// A dim beyond this is tried with few rows and with many: a product cuts a long K into tiles when it has many.
 	longDim   = 2048

@@ -23,7 +23,7 @@ import (
 var inPlace = map[string][][2]int{
 	"map1": {{0, 0}}, "map2": {{0, 0}, {0, 1}}, "rmsnorm": {{0, 0}}, "add_norm": {{0, 0}, {0, 1}},
 	"matmul_add": {{0, 2}}, "matmul_add_norm": {{0, 2}}, "rope": {{0, 0}}, "rope_append": {{0, 0}},
-	"norm_rope_append": {{0, 0}}, "attend_kv": {{0, 0}},
+	"norm_rope_append": {{0, 0}}, "attend_kv": {{0, 0}}, "norm_add": {{0, 0}, {0, 1}}, "norm_add_norm": {{0, 0}, {0, 1}},
 }
 
 // TestKernels runs every row of the registry, on every target that this machine can run, against Eval. Shapes come out

@@ -21,7 +21,7 @@ import (
 func TestFusionKeepsMeaning(t *testing.T) {
 	ids := []int32{3, 0, 32, 7, 7, 19, 1}
 	rules := map[string]int{}
-	for seed := range uint64(12) {
+	for seed := range uint64(16) {
 		text := randomModel(rand.New(rand.NewPCG(seed, 3)))
 		file := filepath.Join(t.TempDir(), "m.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -99,7 +99,7 @@ func logitsOf(t *testing.T, m *ir.Model, ids []int32, rows int) []float32 {
 }
 
 // randomModel is a small model: some layers of one or two kinds, grouped queries, norms before, after or around, each
-// weight in a format of its own.
+// weight in a format of its own; now and then with something that a rule almost covers, and must not.
 func randomModel(r *rand.Rand) string {
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
 	format := func() string { return pick("f32", "f16", "bf16", "q4_0", "q4_1", "q8_0") }
@@ -125,16 +125,18 @@ func randomModel(r *rand.Rand) string {
 		}
 		width := pick("", "", ", width=16")
 		attention := fmt.Sprintf("linear(attend(rope(%s, theta%s), rope(%s, theta%s), linear(x, @v_proj[KV, D])%s), @o_proj[d])",
-			q, width, key, width, pick("", "", ", window=3", ", scale=0.25"))
-		mlp := pick("linear(silu(linear(x, @gate_proj[F])) * linear(x, @up_proj[F]), @down_proj[d])",
-			"linear(silu(linear(x, @gate_proj[F])) * linear(x, @up_proj[F]), @down_proj[d])",
-			"linear(gelu_tanh(linear(x, @gate_proj[F])) * linear(x, @up_proj[F]), @down_proj[d])",
-			"linear(gelu(linear(x, @up_proj[F])), @down_proj[d])")
+			q, width, key, pick(width, width, ", width=32"), pick("", "", ", window=3", ", scale=0.25"))
+		gated := "= linear(silu(linear(x, @gate_proj[F])) * linear(x, @up_proj[F]), @down_proj[d])"
+		mlp := pick(gated, gated, gated,
+			"= linear(silu(linear(x, @gate_proj[F])) * linear(x / 2, @up_proj[F]), @down_proj[d])",                             // two operands, where the rule has one
+			"{\n    g = linear(x, @gate_proj[F])\n    return linear(silu(g) * linear(x, @up_proj[F]) + g, @down_proj[d])\n  }", // an inner value is read again
+			"= linear(gelu_tanh(linear(x, @gate_proj[F])) * linear(x, @up_proj[F]), @down_proj[d])",
+			"= linear(gelu(linear(x, @up_proj[F])), @down_proj[d])")
 		around := pick("%s", "%s", "0.5 * %s", "norm(%s, @post_NAME_norm)")
 		add := func(name string) string {
 			return "h += " + fmt.Sprintf(strings.ReplaceAll(around, "NAME", name), k+"_"+name+"(norm(h, @"+name+"_norm))")
 		}
-		fmt.Fprintf(&b, "  block %s_attention(x) at self_attn = %s\n  block %s_mlp(x) at mlp = %s\n", k, attention, k, mlp)
+		fmt.Fprintf(&b, "  block %s_attention(x) at self_attn = %s\n  block %s_mlp(x) at mlp %s\n", k, attention, k, mlp)
 		fmt.Fprintf(&b, "  block %s(h) {\n    %s\n    %s\n    return h\n  }\n", k, add("attention"), add("mlp"))
 	}
 	fmt.Fprintf(&b, "  h = embed(token, @embed_tokens[V, d])\n  repeat h through layers[L]: %s\n", strings.Join(kinds, ", "))

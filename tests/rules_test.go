@@ -150,7 +150,8 @@ func sameFloats(a, b []float32) bool {
 // A rulesText is the text of a model's graph after a pass, in one bucket.
 type rulesText struct{ model, bucket, text string }
 
-// rulesTexts compiles all of models/ up to a pass, for every bucket.
+// rulesTexts compiles all of models/ up to a pass, for every bucket. A model for which the target lacks kernels has no
+// fused graph; that's said, not hidden.
 func rulesTexts(t *testing.T, pass string) []rulesText {
 	t.Helper()
 	files, err := filepath.Glob("../models/*.yaml")
@@ -161,6 +162,11 @@ func rulesTexts(t *testing.T, pass string) []rulesText {
 	for _, f := range files {
 		for _, b := range compiler.Buckets {
 			text, err := compiler.After(compiler.Options{Model: f, Target: rulesTarget}, pass, b.Name)
+			if err != nil && strings.Contains(err.Error(), "no kernel of "+rulesTarget) {
+				first, _, _ := strings.Cut(err.Error(), "\n")
+				t.Logf("%s is left out: %s", filepath.Base(f), first)
+				break
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -188,7 +194,7 @@ func TestRulesFire(t *testing.T) {
 		if at == nil {
 			t.Errorf("%s: fuse rule %s fires in no bucket of any of models/*.yaml on %s", rule.Pos, rule.Name, rulesTarget)
 		}
-		t.Logf("%s: %s", rule.Name, strings.Join(at, ", "))
+		t.Logf("%s fires in %d of %d graphs", rule.Name, len(at), len(fused))
 	}
 	elaborated, lowered := rulesTexts(t, "elaborate"), rulesTexts(t, "lower")
 	for _, rule := range ruleFile(t, "lower") {

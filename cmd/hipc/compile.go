@@ -99,6 +99,7 @@ func describe(w io.Writer, r *compiler.Result) {
 	}
 	fmt.Fprintf(w, "  decode_1 has %d steps with -fuse=off\n", r.Unfused)
 	fmt.Fprintf(w, "  weights %s, state %s, arena %s\n", size(p.WeightBytes()), size(p.StateBytes()), size(p.ArenaBytes()))
+	printFormats(w, r.Formats)
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "  not used: %s\n", s)
 	}

@@ -28,11 +28,22 @@ func main() {
   hipc compile models/qwen3.yaml -after=fuse
   hipc inspect out/smollm2
   hipc doctor`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			var names []string
+			for _, sub := range c.Commands() {
+				names = append(names, sub.Name())
+			}
+			return usage{fmt.Errorf("hipc has no command %s%s (hipc --help lists them)", args[0], syntax.DidYouMean(args[0], names))}
+		},
+		RunE:          func(c *cobra.Command, args []string) error { return c.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
 	}
-	root.AddCommand(compileCommand(), inspectCommand(), doctorCommand())
+	root.AddCommand(compileCommand(), inspectCommand(), explainCommand(), doctorCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage{err} })
 	root.SetArgs(longFlags(os.Args[1:]))
@@ -57,7 +68,7 @@ func (u usage) Unwrap() error { return u.error }
 func longFlags(args []string) []string {
 	out := append([]string(nil), args...)
 	for i, a := range out {
-		for _, name := range []string{"fuse", "after", "set", "weights", "target", "bucket", "context"} {
+		for _, name := range []string{"fuse", "after", "set", "weights", "target", "bucket", "context", "json"} {
 			if a == "-"+name || strings.HasPrefix(a, "-"+name+"=") {
 				out[i] = "-" + a
 			}

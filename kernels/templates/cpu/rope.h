@@ -25,12 +25,28 @@ constexpr double exp_of(double x) {  // x >= 0
   return sum;
 }
 
+// A base whose frequencies are slowed down for longer contexts, in float32 as transformers does: divided by Factor where they turn
+// fewer than Low times in Original positions, left where they turn more than High times, linear in between. Original 0: all divided.
+template <class Theta, class Factor, class Low, class High, class Original> struct slowed {
+  static constexpr double value = Theta::value;
+  static constexpr float of(float f) {
+    constexpr float low = (float)Low::value, high = (float)High::value;
+    float slow = f / (float)Factor::value, turns = (float)Original::value / (float)(6.283185307179586 / f);
+    if (Original::value == 0 || turns < low) return slow;
+    if (turns > high || low == high) return f;
+    float smooth = (turns - low) / (float)(High::value - Low::value);
+    return (1 - smooth) * slow + smooth * f;
+  }
+};
+template <class Theta> constexpr float frequency(const Theta *, float f) { return f; }
+template <class... A> constexpr float frequency(const slowed<A...> *, float f) { return slowed<A...>::of(f); }
+
 template <int R, class Theta> struct Frequencies {
   alignas(64) float at[R / 2] = {};
   constexpr Frequencies() {
     for (int i = 0; i < R / 2; i++) {
       double e = (float)(2 * i) / (float)R;
-      at[i] = 1.0f / (float)exp_of(e * log_of(Theta::value));
+      at[i] = frequency((const Theta *)nullptr, 1.0f / (float)exp_of(e * log_of(Theta::value)));
     }
   }
 };

@@ -1,0 +1,160 @@
+package compiler
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"hipc/fusion"
+	"hipc/ir"
+	"hipc/ir/syntax"
+	"hipc/runtime/plan"
+)
+
+// An Explanation says what the compiler made of a model, and why: per bucket the rules that fired, those that matched and
+// lost, those that lack a kernel; and what a token costs. All times are predicted, none is measured.
+type Explanation struct {
+	Model            string              `json:"model"`
+	Target           string              `json:"target"`
+	Context          int                 `json:"context"`
+	LaunchesPerToken int                 `json:"launches_per_token"` // of decode_1
+	UnfusedLaunches  int                 `json:"launches_per_token_unfused"`
+	BytesPerToken    int                 `json:"bytes_per_token"` // moved by decode_1, whole context empty
+	OpsPerToken      int                 `json:"ops_per_token"`   // floating-point, a multiply-add being two
+	Weights          int64               `json:"weight_bytes"`
+	State            int64               `json:"state_bytes_per_sequence"`
+	StatePerToken    int64               `json:"kv_bytes_per_token"`
+	Arena            int64               `json:"arena_bytes"`
+	Formats          []FormatUse         `json:"formats"`
+	Buckets          []BucketExplanation `json:"buckets"`
+}
+
+// A FormatUse is what the weights of one format take.
+type FormatUse struct {
+	Format  string  `json:"format"`
+	Layout  string  `json:"layout"`
+	Tensors int     `json:"tensors"`
+	Values  int64   `json:"values"`
+	Bytes   int64   `json:"bytes"`
+	Bits    float64 `json:"bits_per_value"`
+}
+
+// A BucketExplanation is one bucket's.
+type BucketExplanation struct {
+	Name    string              `json:"name"`
+	Cost    plan.Cost           `json:"cost"`
+	Seconds float64             `json:"predicted_seconds"`
+	Report  *fusion.ModelReport `json:"report"`
+}
+
+// Explain explains a model text with Options, or, if opts.Model is a folder, the artifact there: its lowered graph is
+// planned again for its target.
+func Explain(opts Options) (*Explanation, error) {
+	info, err := os.Stat(opts.Model)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		c, err := start(opts)
+		if err != nil {
+			return nil, err
+		}
+		defer c.close()
+		if err := c.run(""); err != nil {
+			return nil, err
+		}
+		return c.explain(), nil
+	}
+	c, err := reopen(opts)
+	if err != nil {
+		return nil, err
+	}
+	for _, pass := range []func(*compilation) error{(*compilation).specialise, (*compilation).fuse, (*compilation).place} {
+		if err := pass(c); err != nil {
+			return nil, err
+		}
+	}
+	return c.explain(), nil
+}
+
+// reopen takes an artifact back to its lowered graph.
+func reopen(opts Options) (*compilation, error) {
+	src, err := os.ReadFile(filepath.Join(opts.Model, planFile))
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.Read(src)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(opts.Model, planFile), err)
+	}
+	if opts.Target == "cpu" || opts.Target == "" {
+		opts.Target = p.Target
+	}
+	c, err := start(opts)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(opts.Model, graphFile)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	_, lowered, _ := strings.Cut(string(text), "# --- lowered\n")
+	lowered, _, _ = strings.Cut(lowered, "# --- ")
+	f, err := syntax.Parse(file, lowered, syntax.Pos{})
+	if err != nil {
+		return nil, err
+	}
+	if c.lowered, err = (&ir.Builder{}).Build(p.Model, f); err != nil {
+		return nil, err
+	}
+	c.model, c.text = c.lowered, &Text{Name: p.Model}
+	c.context, c.vocab = p.Context, p.Vocab
+	return c, nil
+}
+
+func (c *compilation) explain() *Explanation {
+	d := c.plan.Buckets[0].Cost
+	e := &Explanation{
+		Model: c.plan.Model, Target: c.plan.Target, Context: c.context,
+		LaunchesPerToken: d.Steps, UnfusedLaunches: c.unfused(), BytesPerToken: d.Bytes, OpsPerToken: d.Ops,
+		Weights: c.plan.WeightBytes(), State: c.plan.StateBytes(), Arena: c.plan.ArenaBytes(), Formats: c.formats(),
+	}
+	for _, k := range c.packed.state {
+		if k.typ.Elem == ir.KV {
+			e.StatePerToken += int64(2 * k.typ.Size() * c.target.KVBytes() * max(1, len(k.layers)))
+		}
+	}
+	for i, b := range c.buckets {
+		e.Buckets = append(e.Buckets, BucketExplanation{Name: b.Name, Cost: c.plan.Buckets[i].Cost, Seconds: b.report.Cost, Report: b.report})
+	}
+	return e
+}
+
+// formats sums the weights up by format and layout, in the plan's order.
+func (c *compilation) formats() []FormatUse {
+	var out []FormatUse
+	for _, w := range c.packed.list {
+		name := string(w.value.Type.Elem)
+		i := 0
+		for i < len(out) && (out[i].Format != name || out[i].Layout != w.layout) {
+			i++
+		}
+		if i == len(out) {
+			out = append(out, FormatUse{Format: name, Layout: w.layout})
+		}
+		n := max(1, len(w.layers))
+		out[i].Tensors += n
+		out[i].Values += int64(n) * int64(w.value.Type.Size())
+	}
+	for _, k := range c.plan.Kinds() {
+		for i := range out {
+			if out[i].Format == k.Format && out[i].Layout == k.Layout {
+				out[i].Bytes = k.Bytes
+				out[i].Bits = 8 * float64(k.Bytes) / float64(out[i].Values)
+			}
+		}
+	}
+	return out
+}

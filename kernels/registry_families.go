@@ -1,0 +1,28 @@
+package kernels
+
+// unscaled are rope's operands for longer contexts where they change nothing, scaled where they do: a frequency that turns
+// fewer than low times in original positions is divided by factor.
+const (
+	unscaled = ", factor:int, low:int, high:int, original:int"
+	scaled   = ", factor:real, low:real, high:real, original:real"
+	slowed   = "slowed<theta, factor, low, high, original>"
+)
+
+// families are the kernels that some families of dense models add to those of all: rope for longer contexts, gelu's
+// gated MLP, norms over several axes, and norms of what a block gives before it's added.
+var families = []Kernel{
+	{Op: "rope", Sig: "act[..H,D], theta:real, width:int" + scaled + " -> act[..H,D]", Cells: "pos live",
+		Inst: "rope<H, D, width, " + slowed + ", T>", Header: "rope.h", Grid: "T", Targets: "cpu_*"},
+	{Op: "rope_append", Sig: "act[H,D], act[KV,D], act[KV,D], theta:real, width:int" + scaled + " -> act[H,D], kv[KV,D]", Cells: "pos live table",
+		Inst: "rope_append<H, KV, D, width, " + slowed + ", P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared, Targets: "cpu_*"},
+	{Op: "norm_rope_append", Sig: "act[H,D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int" + scaled + " -> act[H,D], kv[KV,D]", Cells: "pos live table",
+		Inst: "norm_rope_append<H, KV, D, width, eps, " + slowed + ", P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared, Targets: "cpu_*"},
+	{Op: "rmsnorm", Sig: "act[..R,D], f32[..R,D], eps:real -> act[..R,D]", Cells: "live",
+		Inst: "rmsnorm<1, R*D, eps, T>", Header: "norm.h", Grid: "T", Targets: "cpu_*"},
+	{Op: "geglu", Sig: "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", Formats: plain, Layout: "x16", Cells: "live",
+		Inst: "geglu<WG, WU, K, N, T>", Header: "gated.h", Grid: "(N+15)/16 * ((T+255)/256)", Targets: "cpu_*"},
+	{Op: "norm_add", Sig: "act[D], act[D], f32[D], eps:real -> act[D]", Cells: "live",
+		Inst: "norm_add<D, eps, T>", Header: "gated.h", Grid: "T", Targets: "cpu_*"},
+	{Op: "norm_add_norm", Sig: "act[D], act[D], f32[D], f32[D], eps:real -> act[D], act[D]", Cells: "live",
+		Inst: "norm_add_norm<D, eps, T>", Header: "gated.h", Grid: "T", Targets: "cpu_*"},
+}
