@@ -35,7 +35,7 @@ build_llama() {
 	cmake -S "$peer/source" -B "$peer/build" -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=OFF -DGGML_CCACHE=OFF \
 		-DLLAMA_BUILD_NUMBER=0 -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF \
 		-DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF >"$peer/build.log"
-	[ -n "${CONFIGURE_ONLY:-}" ] || cmake --build "$peer/build" --target llama-bench --parallel "$(nproc)" >>"$peer/build.log" || {
+	cmake --build "$peer/build" --target llama-bench --parallel "$(nproc)" >>"$peer/build.log" || {
 		tail -20 "$peer/build.log" >&2
 		echo "llama_cpp.sh: llama.cpp doesn't build here, see $peer/build.log; LLAMA_BENCH=path takes one that you have" >&2
 		exit 1

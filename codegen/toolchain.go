@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -97,8 +98,12 @@ func runTool(ctx context.Context, dir, path string, args ...string) (string, err
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
 	cmd.Env = append(environ(), "LC_ALL=C", "SOURCE_DATE_EPOCH=0")
-	// A compiler is a driver and its children: a group of their own, so that all of them go.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A compiler is a driver and its children: a group of their own, so that all of them go. Where hipc itself is killed,
+	// the driver goes with it, or it'd link into a folder that is another's by then. The kernel takes the thread that
+	// started it for its parent.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 	var out bytes.Buffer

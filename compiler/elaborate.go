@@ -19,6 +19,8 @@ type sourceMap struct {
 	random *uint64           // --weights random:SEED
 	tensor map[string]source // by weight name, the layer's number put in
 	used   map[string]bool   // tensors by HF name
+	taken  map[string]rows   // of tensors whose rows are several weights, those that are used
+	nums   map[string]float64
 }
 
 // elaborate makes the graph of a model text, with the formats of the checkpoint, or of the text without one.
@@ -43,6 +45,7 @@ func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string) (*ir.M
 			return nil, nil, syntax.Errorf(f.Pos, "%s is no format%s", f.Format, syntax.DidYouMean(f.Format, weights.FormatNames()))
 		}
 	}
+	src.nums = nums
 	b := &ir.Builder{Nums: nums, Resolve: src.resolve, List: func(field string) []string { return names(config, field) }}
 	m, err := b.Build(t.Name, t.Graph)
 	if err != nil {
@@ -55,7 +58,7 @@ func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string) (*ir.M
 func (s *sourceMap) resolve(layer int, p string, dims []int, pos syntax.Pos) (ir.Elem, string, error) {
 	name := ir.Put(p, layer)
 	if s.ckpt == nil {
-		if a, base, ok := s.text.alias(p); ok && len(a.Parts) == 1 && !a.each() && !a.IfAbsent {
+		if a, base, ok := s.text.alias(p); ok && len(a.Parts) == 1 && !a.each() && !a.IfAbsent && a.First == nil {
 			p = base + a.Parts[0]
 		}
 		return ir.Elem(s.text.guess(p)), p, nil
@@ -69,6 +72,10 @@ func (s *sourceMap) resolve(layer int, p string, dims []int, pos syntax.Pos) (ir
 	}
 	t := s.find(name)
 	if a, base, ok := s.text.alias(p); t == nil && ok {
+		if a.First != nil {
+			elem, err := s.slice(name, ir.Put(base, layer)+a.Parts[0], a, dims, pos)
+			return elem, p, err
+		}
 		if len(a.Parts) > 1 || a.each() {
 			elem, err := s.stack(name, ir.Put(base, layer), a, dims, pos)
 			return elem, p, err
@@ -114,18 +121,20 @@ func (t *Text) prefixes() []string {
 	return t.Prefix
 }
 
-// fits compares shapes: a matrix may be written with its rows split in axes, [9,64,576] for [576,576].
+// fits compares shapes: a matrix may be written with its rows split in axes, [9,64,576] for [576,576], and a plain vector
+// with its only one split, [9,64] for [576].
 func (s *sourceMap) fits(name string, src source, dims []int, pos syntax.Pos) error {
 	size := 1
 	for _, d := range dims {
 		size *= d
 	}
 	rows, cols := src.shape()
-	if len(dims) > 0 && rows*cols == size && cols == dims[len(dims)-1] {
+	t, plain := src.(stored)
+	if len(dims) > 0 && rows*cols == size && (cols == dims[len(dims)-1] || plain && len(t.Dims) == 1) {
 		return nil
 	}
 	have := fmt.Sprintf("%s[%d,%d]", src.format(), rows, cols)
-	if t, ok := src.(stored); ok {
+	if plain {
 		name, have = t.Name, typeOf(t.Tensor).String()
 	}
 	return syntax.Errorf(pos, "%s: tensor %s is %s, the model wants %s", s.ckpt.Path, name, have, ir.Of("", dims...))
@@ -175,6 +184,9 @@ func (t *Text) guess(p string) string {
 func (s *sourceMap) unread() error {
 	if s.ckpt == nil {
 		return nil
+	}
+	if err := s.partly(); err != nil {
+		return err
 	}
 	var left []string
 	for _, n := range s.ckpt.Tensors() {

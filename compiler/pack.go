@@ -108,7 +108,7 @@ func (k *packer) raw(v *ir.Value, layer int) (func(i int) []byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.format().Name == string(v.Type.Elem) {
+		if _, cols := s.shape(); s.format().Name == string(v.Type.Elem) && cols == v.Type.Last() {
 			return s.raw, nil
 		}
 	}

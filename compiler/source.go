@@ -79,13 +79,15 @@ func (s noise) raw(i int) []byte       { return weights.Random(s.f, s.rows, s.co
 //	lm_head: embed_tokens if absent             another weight, but the published model has one of its own
 //	experts.down_proj: experts.{e}.down_proj    one for each index of the weight's first axis
 //	a: cat(b, c)                                rows after each other, for each index where {e} stands
+//	k_proj: rows(qkv_proj, H*D)                 as many of its rows as the weight has, from this one on
 //	…, rot experts.down_weight_                 and, of packed modules, the one rotation that they share
 //
 // Names are relative to the path that the weight's own name ends.
 type Alias struct {
 	Parts    []string
 	Rot      string
-	IfAbsent bool // without a checkpoint it doesn't hold
+	IfAbsent bool         // without a checkpoint it doesn't hold
+	First    *syntax.Expr // of rows(): the first row, an expression over dims
 	Pos      syntax.Pos
 }
 
@@ -93,6 +95,9 @@ func parseAlias(text string, pos syntax.Pos) (Alias, error) {
 	a := Alias{Pos: pos}
 	rest := strings.TrimSpace(text)
 	rest, a.IfAbsent = strings.CutSuffix(rest, " if absent")
+	if inner, ok := strings.CutPrefix(rest, "rows("); ok {
+		return parseRows(a, text, inner)
+	}
 	if inner, ok := strings.CutPrefix(rest, "cat("); ok {
 		list, after, ok := strings.Cut(inner, ")")
 		if !ok {

@@ -23,9 +23,12 @@ func (k *Kernel) Vars() (dims, elems, reals []string) {
 		case o.isVariable():
 			elems = append(elems, o.Elem)
 		}
-		for _, a := range o.Dims {
-			if a.Name != "" {
-				dims = append(dims, a.Name)
+		if _, dim, ok := o.group(); ok {
+			dims = append(dims, dim)
+		}
+		for _, a := range slices.Concat(o.Dims, o.List) {
+			if n := a.Size.name(); n != "" {
+				dims = append(dims, n)
 			}
 		}
 		if m := o.many(); m != "" {
@@ -93,17 +96,28 @@ func (o *operand) example(dims map[string]int, elems map[string]string, reals ma
 			return nil, unboundName(o.Elem)
 		}
 	}
+	if name, dim, ok := o.group(); ok {
+		if dims[dim] < 1 {
+			return nil, unboundName(dim)
+		}
+		elem = fmt.Sprint(name, dims[dim])
+	}
 	v := &ir.Value{Type: ir.Of(ir.Elem(elem))}
-	for _, a := range o.Dims {
-		x := 0
-		if a.Number != "" {
-			if _, err := fmt.Sscan(a.Number, &x); err != nil {
-				return nil, err
-			}
-		} else if x = dims[a.Name]; x < 1 {
-			return nil, unboundName(a.Name)
+	if o.List != nil {
+		v.Lit = &ir.Literal{IsList: true}
+	}
+	for _, a := range slices.Concat(o.Dims, o.List) {
+		x, err := a.Size.eval(dims)
+		if err != nil {
+			return nil, err
+		}
+		if x < 1 {
+			return nil, unboundName(a.Size.String())
 		}
 		v.Type.Dims = append(v.Type.Dims, x)
+	}
+	if o.List != nil {
+		v.Lit.List, v.Type = v.Type.Dims, ir.Of("")
 	}
 	return v, nil
 }

@@ -158,6 +158,29 @@ func (e *sum) name() string {
 	return e.Left.Left.Name
 }
 
+func (e *sum) String() string {
+	s := e.Left.String()
+	for _, r := range e.Rest {
+		s += r.Op + r.Right.String()
+	}
+	return s
+}
+
+func (e *product) String() string {
+	s := e.Left.String()
+	for _, r := range e.Rest {
+		s += r.Op + r.Right.String()
+	}
+	return s
+}
+
+func (f *factor) String() string {
+	if f.Paren != nil {
+		return "(" + f.Paren.String() + ")"
+	}
+	return f.Number + f.Name
+}
+
 // names lists the names that e reads.
 func (e *sum) names() []string {
 	var out []string

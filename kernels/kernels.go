@@ -15,6 +15,7 @@ package kernels
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,7 +29,8 @@ type Kernel struct {
 	Op string
 	// Sig is what it takes and gives: "act[..K], W[N,K] -> act[..N]". Numbers known at compile time stand among the
 	// operands as eps:real and R:int. An element in capitals is a weight in any of Formats. "..N" binds the product of
-	// all leading axes, 1 if there are none; rot[K,G]×N binds one or more operands and their count. A kv[KV,D] is a
+	// all leading axes, 1 if there are none; rot_G[K]×N binds one or more operands and their count, and with G the width of
+	// a rotation's groups, which is a part of the element's name; [HK,DK] is a list of dims. A kv[KV,D] is a
 	// handle, no buffer: it becomes the step's State. All uses of a dim, and of an element, must agree.
 	Sig string
 	// Formats are the formats that an element in capitals may have, by name.
@@ -172,6 +174,7 @@ func parseLine(k *Kernel) (*line, error) {
 func (l *line) check() error {
 	known, reals := Dims{}.bind(), map[string]bool{}
 	weights := false
+	var axes []*sum // that are expressions
 	for _, list := range [][]*operand{l.sig.In, l.sig.Out} {
 		for _, o := range list {
 			if o.Lit == "real" {
@@ -182,14 +185,20 @@ func (l *line) check() error {
 			if o.isVariable() {
 				reals[o.Elem], weights = true, true
 			}
-			for i, a := range o.Dims {
-				if a.Lead && (i > 0 || a.Name == "") {
+			if _, dim, ok := o.group(); ok {
+				known[dim] = 1
+			}
+			for i, a := range slices.Concat(o.Dims, o.List) {
+				name := a.Size.name()
+				if a.Lead && (i > 0 || name == "") {
 					return fmt.Errorf("%s: .. stands before the first dim", o)
 				}
-				if a.Name == "T" || a.Name == "S" || a.Name == "C" || a.Name == "P" {
-					return fmt.Errorf("%s: %s is the bucket's dim", o, a.Name)
+				if _, ok := (Dims{}).bind()[name]; ok {
+					return fmt.Errorf("%s: %s is the bucket's dim", o, name)
 				}
-				known[a.Name] = 1
+				if known[name] = 1; name == "" {
+					axes = append(axes, a.Size)
+				}
 			}
 			if m := o.many(); m != "" {
 				known[m] = 1
@@ -204,7 +213,7 @@ func (l *line) check() error {
 			return fmt.Errorf("format %s has no C++ trait", f)
 		}
 	}
-	sums := append([]*sum{l.grid, l.block, l.lds}, l.inst.sums(reals)...)
+	sums := slices.Concat([]*sum{l.grid, l.block, l.lds}, axes, l.inst.sums(reals))
 	if l.where != nil {
 		for _, c := range l.where.All {
 			sums = append(sums, c.Left, c.Right)
@@ -246,6 +255,7 @@ func isType(name string) bool { return name != "" && name[0] >= 'a' && name[0] <
 // trait names the C++ type of a format.
 var trait = map[string]string{
 	"f32": "F32", "f16": "F16", "bf16": "BF16", "q4_0": "Q4_0", "q4_1": "Q4_1", "q8_0": "Q8_0",
+	"i4_64": "I4_64", "i4_128": "I4_128",
 }
 
 // Find chooses the kernel that computes n on target: the first row that fits. n needs only an op with a name, operands

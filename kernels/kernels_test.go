@@ -63,7 +63,7 @@ func TestFind(t *testing.T) {
 		{"matmul", "act[9,64] q4_1[576,576] -> act[576]", decode, "matmul<Q4_1, 576, 576, 1>", 18},
 		{"matmul", "act[576] f16[9,64,576] -> act[9,64]", prefill, "matmul<F16, 576, 576, 512>", 36},
 		{"matmul", "act[576] q6_k[576,576] -> act[576]", decode,
-			"no kernel of cpu_v4 computes matmul(act[576], q6_k[576,576]) -> act[576]: matmul<W, K, N, T>: operand 2: q6_k[576,576], want one of the formats f32 f16 bf16 q4_0 q4_1 q8_0", 0},
+			"no kernel of cpu_v4 computes matmul(act[576], q6_k[576,576]) -> act[576]: matmul<W, K, N, T>: operand 2: q6_k[576,576], want one of the formats f32 f16 bf16 q4_0 q4_1 q8_0 i4_64 i4_128", 0},
 		{"matmul_add_norm", "act[1536] q4_1[576,1536] act[576] f32[576] 1e-5 -> act[576] act[576]", decode, "matmul_add_norm<Q4_1, 1536, 576, r1em05>", 18},
 		{"matmul_add_norm", "act[1536] q4_1[576,1536] act[576] f32[576] 1e-5 -> act[576] act[576]", prefill, "only where T == 1", 0},
 		{"swiglu", "act[576] q4_1[1536,576] q8_0[1536,576] -> act[1536]", decode, "swiglu<Q4_1, Q8_0, 576, 1536, 1>", 96},
@@ -264,7 +264,7 @@ func (i *instance) types() []string {
 		switch {
 		case a.Inst != nil:
 			out = append(append(out, a.Inst.Name), a.Inst.types()...)
-		case isType(a.Sum.name()) && !strings.Contains(" c eps theta width scale window factor low high original ", " "+a.Sum.name()+" "):
+		case isType(a.Sum.name()) && !strings.Contains(" c eps eps2 theta width scale window factor low high original ", " "+a.Sum.name()+" "):
 			out = append(out, a.Sum.name())
 		}
 	}

@@ -11,7 +11,7 @@ import (
 var Templates embed.FS
 
 // plain are the formats whose rows stand by themselves.
-const plain = "f32 f16 bf16 q4_0 q4_1 q8_0"
+const plain = "f32 f16 bf16 q4_0 q4_1 q8_0 i4_64 i4_128"
 
 // pages is what the layout of a KV page asks for, and shared what grouped queries ask for besides.
 const (
@@ -20,7 +20,7 @@ const (
 )
 
 // Registry is every kernel there is. Among rows of one op the first that fits is taken.
-var Registry = slices.Concat(named, families, elementwise())
+var Registry = slices.Concat(named, families, rotations, deltas, experts, elementwise())
 
 var named = []Kernel{
 	{Op: "embed", Sig: "i32[], W[V,D] -> act[D]", Formats: plain, Layout: "x16", Cells: "live",

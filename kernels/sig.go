@@ -16,19 +16,19 @@ type signature struct {
 	Out []*operand `parser:"'->' @@ ( ',' @@ )*"`
 }
 
-// An operand is a tensor, one or more alike tensors, or a number known at compile time.
+// An operand is a tensor, one or more alike tensors, a number known at compile time, or a list of dims: "[HK,DK]".
 type operand struct {
-	Elem string   `parser:"@Ident"`
+	Elem string   `parser:"( @Ident"`
 	Lit  string   `parser:"( ':' @( 'real' | 'int' )"`
 	Dims []*axis  `parser:"| '[' ( @@ ( ',' @@ )* )? ']' )?"`
+	List []*axis  `parser:"| '[' @@ ( ',' @@ )* ']' )"`
 	Many []string `parser:"( Times @Ident )?"` // at most one; a slice tells "absent" from ""
 }
 
-// An axis is a number, a dim, or the product of all leading axes.
+// An axis is a dim, the product of all leading axes, or an expression: "[2*F,K]" asks for twice as many rows as F.
 type axis struct {
-	Lead   bool   `parser:"@Lead?"`
-	Name   string `parser:"( @Ident"`
-	Number string `parser:"| @Number )"`
+	Lead bool `parser:"@Lead?"`
+	Size *sum `parser:"@@"`
 }
 
 func (o *operand) many() string {
@@ -39,15 +39,26 @@ func (o *operand) many() string {
 }
 
 // isVariable says that the element is a variable such as W or WG, which stands for a weight's format.
-func (o *operand) isVariable() bool { return o.Lit == "" && o.Elem[0] >= 'A' && o.Elem[0] <= 'Z' }
+func (o *operand) isVariable() bool {
+	return o.Lit == "" && o.Elem != "" && o.Elem[0] >= 'A' && o.Elem[0] <= 'Z'
+}
+
+// group is the name and the dim of an element such as rot_G, whose groups' width is a dim: rot_128 binds G to 128.
+func (o *operand) group() (name, dim string, ok bool) {
+	i := strings.LastIndexByte(o.Elem, '_')
+	if o.Lit != "" || i < 0 || i+1 == len(o.Elem) || o.Elem[i+1] < 'A' || o.Elem[i+1] > 'Z' {
+		return o.Elem, "", false
+	}
+	return o.Elem[:i+1], o.Elem[i+1:], true
+}
 
 func (o *operand) String() string {
 	if o.Lit != "" {
 		return o.Elem + ":" + o.Lit
 	}
 	var s []string
-	for _, a := range o.Dims {
-		t := a.Name + a.Number
+	for _, a := range slices.Concat(o.Dims, o.List) {
+		t := a.Size.String()
 		if a.Lead {
 			t = ".." + t
 		}
@@ -65,7 +76,8 @@ type binding struct {
 	dims  map[string]int
 	elems map[string]string
 	reals map[string]float64
-	open  []bool // per operand, then per result: whether its element is a variable
+	open  []bool         // per operand, then per result: whether its element is a variable
+	later []func() error // axes that are expressions, to be looked at when all dims are bound
 }
 
 // unify binds a signature's variables to the types of n, starting from the bucket's dims. The error says which operand
@@ -77,6 +89,11 @@ func (s *signature) unify(n *ir.Node, bucket map[string]int, formats []string) (
 	}
 	if err := b.list(s.Out, n.Outs, formats, "result"); err != nil {
 		return nil, err
+	}
+	for _, check := range b.later {
+		if err := check(); err != nil {
+			return nil, err
+		}
 	}
 	return b, nil
 }
@@ -142,8 +159,13 @@ func (b *binding) list(ops []*operand, vs []*ir.Value, formats []string, what st
 }
 
 func (b *binding) one(o *operand, v *ir.Value, formats []string) error {
-	if o.Lit != "" {
+	switch {
+	case o.Lit != "":
 		return b.literal(o, v)
+	case o.List != nil && (v.Lit == nil || !v.Lit.IsList):
+		return fmt.Errorf("%s, want a list of dims %s", v.Type, o)
+	case o.List != nil:
+		return b.match(o, o.List, v.Lit.List, fmt.Sprint(v.Lit.List))
 	}
 	if v.Lit != nil {
 		return fmt.Errorf("a number, want %s", o)
@@ -151,7 +173,16 @@ func (b *binding) one(o *operand, v *ir.Value, formats []string) error {
 	elem := string(v.Type.Elem)
 	switch {
 	case !o.isVariable():
-		if elem != o.Elem {
+		name, dim, grouped := o.group()
+		if grouped && strings.HasPrefix(elem, name) {
+			width, err := strconv.Atoi(elem[len(name):])
+			if err == nil {
+				err = b.dim(dim, width)
+			}
+			if err != nil {
+				return fmt.Errorf("%s, want %s: %w", v.Type, o, err)
+			}
+		} else if elem != o.Elem {
 			return fmt.Errorf("%s, want %s", v.Type, o)
 		}
 		if elem == "f32" && v.Node != nil { // f32 in a signature is a vector among the weights: one for all rows
@@ -194,22 +225,36 @@ func (b *binding) axes(o *operand, v *ir.Value) error {
 			return fmt.Errorf("%s, want %s", v.Type, o)
 		}
 		size := ir.Of(v.Type.Elem, dims[:lead]...).Size()
-		if err := b.dim(axes[0].Name, size); err != nil {
+		if err := b.dim(axes[0].Size.name(), size); err != nil {
 			return fmt.Errorf("%s, want %s: %w", v.Type, o, err)
 		}
 		dims, axes = dims[lead:], axes[1:]
 	}
+	return b.match(o, axes, dims, v.Type.String())
+}
+
+// match binds axes to as many dims; is says what they're of.
+func (b *binding) match(o *operand, axes []*axis, dims []int, is string) error {
 	if len(dims) != len(axes) {
-		return fmt.Errorf("%s, want %s", v.Type, o)
+		return fmt.Errorf("%s, want %s", is, o)
 	}
 	for i, a := range axes {
-		if a.Number != "" {
-			if x, err := strconv.Atoi(a.Number); err != nil || x != dims[i] {
-				return fmt.Errorf("%s, want %s", v.Type, o)
+		if name := a.Size.name(); name != "" {
+			if err := b.dim(name, dims[i]); err != nil {
+				return fmt.Errorf("%s, want %s: %w", is, o, err)
 			}
-		} else if err := b.dim(a.Name, dims[i]); err != nil {
-			return fmt.Errorf("%s, want %s: %w", v.Type, o, err)
+			continue
 		}
+		b.later = append(b.later, func() error {
+			x, err := a.Size.eval(b.dims)
+			if err == nil && x != dims[i] {
+				err = fmt.Errorf("%s is %d and %d", a.Size, x, dims[i])
+			}
+			if err != nil {
+				return fmt.Errorf("%s, want %s: %w", is, o, err)
+			}
+			return nil
+		})
 	}
 	return nil
 }

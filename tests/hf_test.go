@@ -11,6 +11,7 @@ import (
 	"hipc/runtime"
 	"hipc/runtime/engine"
 	"hipc/runtime/reference"
+	"hipc/runtime/weights"
 )
 
 // logits computes the checkpoint's logits after each id as transformers does, in float64 and with none of our code: the
@@ -82,15 +83,15 @@ func (c *fakeCheckpoint) logits(ids []int32) [][]float32 {
 			o := make([]float64, len(q))
 			for head := range fakeHeads {
 				kv := head * fakeKV / fakeHeads * fakeHead
-				weights, sum := make([]float64, pos+1), 0.0
-				for s := range weights {
+				probs, sum := make([]float64, pos+1), 0.0
+				for s := range probs {
 					for i := range fakeHead {
-						weights[s] += q[head*fakeHead+i] * caches[l].k[s][kv+i]
+						probs[s] += q[head*fakeHead+i] * caches[l].k[s][kv+i]
 					}
-					weights[s] = math.Exp(weights[s] / 4) // 4 is the root of fakeHead
-					sum += weights[s]
+					probs[s] = math.Exp(probs[s] / 4) // 4 is the root of fakeHead
+					sum += probs[s]
 				}
-				for s, w := range weights {
+				for s, w := range probs {
 					for i := range fakeHead {
 						o[head*fakeHead+i] += w / sum * caches[l].v[s][kv+i]
 					}
@@ -218,6 +219,29 @@ func decoded(t *testing.T, m engine.Model, ids []int32, want [][]float32) {
 		}
 		if e := nmse(row, want[i]); !(e <= fakeBar) || int(next) != argmax(row) {
 			t.Fatalf("decoding: after token %d the NMSE is %.2g, want at most %g; next is %d, the largest logit %d", i, e, fakeBar, next, argmax(row))
+		}
+	}
+}
+
+// sameRows holds a file of hiprun logits against what is wanted.
+func sameRows(t *testing.T, who, file string, want [][]float32) {
+	t.Helper()
+	c, err := weights.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	x, ok := c.Tensor("logits")
+	if !ok || len(c.Tensors()) != 1 || x.Format.Name != "f32" || x.Rows() != len(want) || x.Cols() != len(want[0]) {
+		t.Fatalf("%s: tensors %v", who, c.Tensors())
+	}
+	row := make([]float32, x.Cols())
+	for i := range want {
+		if err := x.Row(i, row); err != nil {
+			t.Fatal(err)
+		}
+		if e := nmse(row, want[i]); !(e <= fakeBar) {
+			t.Errorf("%s: row %d has an NMSE of %.2g", who, i, e)
 		}
 	}
 }

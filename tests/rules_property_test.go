@@ -132,9 +132,10 @@ func randomModel(r *rand.Rand) string {
 			"{\n    g = linear(x, @gate_proj[F])\n    return linear(silu(g) * linear(x, @up_proj[F]) + g, @down_proj[d])\n  }", // an inner value is read again
 			"= linear(gelu_tanh(linear(x, @gate_proj[F])) * linear(x, @up_proj[F]), @down_proj[d])",
 			"= linear(gelu(linear(x, @up_proj[F])), @down_proj[d])")
-		around := pick("%s", "%s", "0.5 * %s", "norm(%s, @post_NAME_norm)")
+		around := pick("BLOCK(norm(h, @NAME_norm))", "BLOCK(norm(h, @NAME_norm))", "0.5 * BLOCK(norm(h, @NAME_norm))",
+			"norm(BLOCK(norm(h, @NAME_norm)), @post_NAME_norm)", "norm(BLOCK(h), @post_NAME_norm)")
 		add := func(name string) string {
-			return "h += " + fmt.Sprintf(strings.ReplaceAll(around, "NAME", name), k+"_"+name+"(norm(h, @"+name+"_norm))")
+			return "h += " + strings.NewReplacer("BLOCK", k+"_"+name, "NAME", name).Replace(around)
 		}
 		fmt.Fprintf(&b, "  block %s_attention(x) at self_attn = %s\n  block %s_mlp(x) at mlp %s\n", k, attention, k, mlp)
 		fmt.Fprintf(&b, "  block %s(h) {\n    %s\n    %s\n    return h\n  }\n", k, add("attention"), add("mlp"))

@@ -181,6 +181,9 @@ func callOf(name string) *regexp.Regexp {
 	return regexp.MustCompile(`(?m)(^|[ (-])` + regexp.QuoteMeta(name) + `\(.*$`)
 }
 
+// elems are the formats of weights in a graph's text.
+var elems = regexp.MustCompile(`:(\w+)\[`)
+
 // TestRulesFire fails for a rule that no model uses: it is work for nothing, and nothing shows when it breaks.
 func TestRulesFire(t *testing.T) {
 	fused := rulesTexts(t, "fuse")
@@ -203,7 +206,9 @@ func TestRulesFire(t *testing.T) {
 			for _, use := range callOf(rule.Name).FindAllString(s.text, -1) {
 				fits := true
 				for _, p := range rule.Decl.Params {
-					fits = fits && (p.Format == "" || strings.Contains(use, ":"+p.Format+"["))
+					fits = fits && (p.Format == "" || slices.ContainsFunc(elems.FindAllStringSubmatch(use, -1), func(m []string) bool {
+						return ir.Elem(m[1]).Is(p.Format)
+					}))
 				}
 				used = used || fits
 			}

@@ -9,8 +9,6 @@ namespace hipc {
 
 constexpr int conv_span = 512;
 
-struct identity { static HIPC_INLINE V of(V x) { return x; } };
-
 // Tap j of channels c ... c + n - 1.
 template <int W> HIPC_INLINE V tap(const float *w, int c, int j, int n) {
   if constexpr (W == 4)
@@ -20,8 +18,8 @@ template <int W> HIPC_INLINE V tap(const float *w, int c, int j, int n) {
   return load(v);
 }
 
-template <class Op, int C, int W, int T>
-inline void conv1d(const float *x, const float *w, const int *pos, const int *live, float *y, float *state, int block) {
+template <int C, int W, int T, class End>
+HIPC_INLINE void conv(const float *x, const float *w, const int *pos, const int *live, float *y, float *state, int block, End end) {
   constexpr int past = W - 1;
   int from = block * conv_span, to = C - from < conv_span ? C : from + conv_span, rows = live_rows<T>(live);
   if (rows <= 0) return;
@@ -33,12 +31,23 @@ inline void conv1d(const float *x, const float *w, const int *pos, const int *li
     for (int t = 0; t < rows; t++) {
       V u = load(x + (long)t * C + c, n), s = taps[past] * u;
       HIPC_UNROLL(8) for (int j = 0; j < past; j++) s = fma(taps[j], old[j], s);
-      store(y + (long)t * C + c, Op::of(s), n);
+      store(y + (long)t * C + c, end(s), n);
       HIPC_UNROLL(8) for (int j = 0; j + 1 < past; j++) old[j] = old[j + 1];
       old[past - 1] = u;
     }
     HIPC_UNROLL(8) for (int j = 0; j < past; j++) store(state + (long)j * C + c, old[j], n);
   }
+}
+
+template <int C, int W, int T>
+inline void conv1d(const float *x, const float *w, const int *pos, const int *live, float *y, float *state, int block) {
+  conv<C, W, T>(x, w, pos, live, y, state, block, [](V s) __attribute__((always_inline)) { return s; });
+}
+
+// y = silu(conv1d(x)).
+template <int C, int W, int T>
+inline void conv_silu(const float *x, const float *w, const int *pos, const int *live, float *y, float *state, int block) {
+  conv<C, W, T>(x, w, pos, live, y, state, block, [](V s) __attribute__((always_inline)) { return silu::of(s); });
 }
 
 }  // namespace hipc

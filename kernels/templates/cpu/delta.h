@@ -98,9 +98,14 @@ template <int DK, int DV> struct Chunk {
     matrix<DV>(k, DK, S, DV, DK, n, nothing, [&](int i, int j, V x) __attribute__((always_inline)) {
       store(d + i * DV + j, all(beta[i]) * (load(v(i) + j) - all(up[i]) * x));
     });
-    for (int i = 1; i < n; i++)
-      matrix<DV>(a + i * C, 0, d, DV, i, 1, [&](int, int j) __attribute__((always_inline)) { return load(d + i * DV + j); },
-                 [&](int, int j, V x) __attribute__((always_inline)) { store(d + i * DV + j, x); });
+    for (int i = 0; i < n; i += 4) {  // four rows take all those before them at once, then each other
+      int rows = n - i < 4 ? n - i : 4;
+      matrix<DV>(a + i * C, C, d, DV, i, rows, [&](int r, int j) __attribute__((always_inline)) { return load(d + (i + r) * DV + j); },
+                 [&](int r, int j, V x) __attribute__((always_inline)) { store(d + (i + r) * DV + j, x); });
+      for (int r = i + 1; r < i + rows; r++)
+        for (int s = i; s < r; s++)
+          for (int j = 0; j < DV; j += 16) store(d + r * DV + j, fma(load(d + s * DV + j), a + r * C + s, load(d + r * DV + j)));
+    }
     matrix<DV>(q, DK, S, DV, DK, n, nothing,
                [&](int i, int j, V x) __attribute__((always_inline)) { store(y(i) + j, x * all(up[i])); });
     for (int i = 0; i < n; i += 4) {
@@ -168,7 +173,7 @@ template <int R, int D, class Eps, int T> inline void l2norm(const float *x, con
   for (int r = 0; r < R; r++) l2norm_row<D, Eps>(x + ((long)block * R + r) * D, 1, y + ((long)block * R + r) * D);
 }
 
-HIPC_INLINE float first(V a) {
+HIPC_INLINE float lane0(V a) {
   alignas(64) float v[16];
   store(v, a);
   return v[0];
@@ -186,8 +191,8 @@ HIPC_INLINE void gdn_head(const float *x, const float *b, const float *na, const
       [&](int t, float *qt, float *kt, float *bt, float *gt) __attribute__((always_inline)) {
         l2norm_row<DK, Eps>(x + t * row + kh * DK, (float)Scale::value, qt);
         l2norm_row<DK, Eps>(x + t * row + (HK + kh) * DK, 1, kt);
-        *bt = first(sigmoid::of(all(b[(long)t * HV + h])));
-        *gt = na[h] * first(softplus::of(all(a[(long)t * HV + h] + dt[h])));
+        *bt = lane0(sigmoid::of(all(b[(long)t * HV + h])));
+        *gt = na[h] * lane0(softplus::of(all(a[(long)t * HV + h] + dt[h])));
       },
       [&](int t) __attribute__((always_inline)) { return x + t * row + 2 * HK * DK + h * DV; }, y);
 }
@@ -219,7 +224,8 @@ inline void gdn_norm_rotate(const float *x, const float *b, const float *na, con
   for (int i = 0; i < heads; i++)
     gdn_head<HK, HV, DK, DV, Eps, Scale, 1>(x, b, na, a, dt, pos, live, S, block * heads + i,
                                             [&](int) __attribute__((always_inline)) { return o + i * DV; });
-  gated_norm_rotated<DV, G, NormEps>(o, w, z + block * N, r + block * (N / G) * rotation_bytes<G>, y + block * N);
+  for (int g = 0; g < N / G; g++)
+    gated_norm_group<DV, G, NormEps>(o, w, z + block * N, r + block * (N / G) * rotation_bytes<G>, y + block * N, g);
 }
 
 }  // namespace hipc

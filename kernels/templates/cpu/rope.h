@@ -136,4 +136,31 @@ inline void norm_rope_append(const float *q, const float *k, const float *v, con
                                              });
 }
 
+// As norm_rope_append, of queries that come with a gate: x[T, H, 2 D] holds each head's q, then its g. gout = g.
+// Grid ((T + 15) / 16) * KV.
+template <int H, int KV, int D, int R, class Eps, class Theta, int P, int T>
+inline void split_norm_rope_append(const float *x, const float *k, const float *v, const float *qw, const float *kw, const int *pos,
+                                   const int *live, const int *table, float *qout, float *gout, float *kv, int block) {
+  constexpr int G = H / KV;
+  static_assert(H % KV == 0, "query heads must be a multiple of key heads");
+  Pages<KV, D, P> pages{table, kv};
+  int head = block % KV, t = block / KV * append_rows, rows = live_rows<T>(live);
+  for (int end = t + append_rows < rows ? t + append_rows : rows; t < end; t++) {
+    Angles<R, Theta> f(*pos + t);
+    for (int g = 0; g < G; g++) {
+      long at = (long)t * H + head * G + g;
+      rmsnorm_row<D, Eps>(x + at * 2 * D, qw, qout + at * D);
+      rotate_head<D>(f, qout + at * D, qout + at * D);
+      __builtin_memcpy(gout + at * D, x + (at * 2 + 1) * D, sizeof(float) * D);
+    }
+    alignas(64) float kt[D];
+    long at = ((long)t * KV + head) * D;
+    rmsnorm_row<D, Eps>(k + at, kw, kt);
+    rotate_head<D>(f, kt, kt);
+    float *to = pages.k(head, *pos + t);
+    for (int d = 0; d < D; d++) to[(long)d * P] = kt[d];
+    __builtin_memcpy(pages.v(head, *pos + t), v + at, sizeof(float) * D);
+  }
+}
+
 }  // namespace hipc

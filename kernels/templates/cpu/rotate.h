@@ -130,31 +130,31 @@ inline void gated_norm(const float *o, const float *w, const float *z, const int
   }
 }
 
-// Channels [0, S) of o, which are heads of D or a part of one, times their norm, w and silu(z), rotated. o is a head's or a group's start.
+// Group `group` of rotate(rmsnorm(o) w silu(z), r), o, z and y being heads of D one after another from the head where a group begins.
 template <int D, int G, class Eps>
-HIPC_INLINE void gated_norm_rotated(const float *o, const float *w, const float *z, const uint8_t *r, float *y) {
+HIPC_INLINE void gated_norm_group(const float *o, const float *w, const float *z, const uint8_t *r, float *y, int group) {
   static_assert(D % G == 0 || G % D == 0, "a rotation's group holds whole heads, or a head whole groups");
   static_assert(D % 16 == 0, "heads are whole vectors");
-  constexpr int S = D > G ? D : G;
-  V by[S / D];
-  for (int h = 0; h < S / D; h++) by[h] = all(1.0f / __builtin_sqrtf(sum_of_squares<D>(o + h * D) / D + (float)Eps::value));
-  for (int g = 0; g < S; g += G, r += rotation_bytes<G>)
-    rotate_group<G>(r,
-                    [&](int i) __attribute__((always_inline)) {
-                      return load(o + g + i) * by[(g + i) / D] * load(w + (g + i) % D) * silu::of(load(z + g + i));
-                    },
-                    [&](int i, V v) __attribute__((always_inline)) { store(y + g + i, v); });
+  constexpr int heads = G > D ? G / D : 1;
+  int at = group * G, head = at / D * D;
+  V by[heads];
+  for (int h = 0; h < heads; h++) by[h] = all(1.0f / __builtin_sqrtf(sum_of_squares<D>(o + head + h * D) / D + (float)Eps::value));
+  rotate_group<G>(r + group * rotation_bytes<G>,
+                  [&](int i) __attribute__((always_inline)) {
+                    return load(o + at + i) * by[heads > 1 ? i / D : 0] * load(w + (at + i) % D) * silu::of(load(z + at + i));
+                  },
+                  [&](int i, V v) __attribute__((always_inline)) { store(y + at + i, v); });
 }
 
-// y = rotate(rmsnorm(o) w silu(z), r), o and z[T, R, D], r over all R * D. A block is max(D, G) channels of a row, for more than 8 rows
-// of 16. Grid R * D / S * T, for T > 8 R * D / S * ((T + 15) / 16). y may be o or z.
+// y = rotate(rmsnorm(o) w silu(z), r), o and z[T, R, D], r over all R * D. Grid R * D / G * T, for T > 8 R * D / G * ((T + 15) / 16).
+// y must not be o; it may be z.
 template <int R, int D, int G, class Eps, int T>
 inline void gated_norm_rotate(const float *o, const float *w, const float *z, const uint8_t *r, const int *live, float *y, int block) {
-  constexpr int K = R * D, S = D > G ? D : G;
-  static_assert(K % S == 0, "the width must be whole groups and heads");
-  rotated<1, K / S, T>(live, block, [&](int row, int part) __attribute__((always_inline)) {
-    long at = (long)row * K + part * S;
-    gated_norm_rotated<D, G, Eps>(o + at, w, z + at, r + part * (S / G) * rotation_bytes<G>, y + at);
+  constexpr int K = R * D;
+  static_assert(K % G == 0, "the width must be whole groups");
+  rotated<1, K / G, T>(live, block, [&](int row, int group) __attribute__((always_inline)) {
+    long at = (long)row * K;
+    gated_norm_group<D, G, Eps>(o + at, w, z + at, r, y + at, group);
   });
 }
 
