@@ -204,7 +204,7 @@ func (c *compilation) elaborate() (err error) {
 		}
 	}
 	if c.model, c.sources, err = c.text.elaborate(c.ckpt, c.opts.Set); err != nil {
-		return err
+		return c.text.fitting(err, c.ckpt)
 	}
 	c.sources.random = random
 	logits := c.model.End.Results[0].Type
@@ -262,8 +262,9 @@ func (c *compilation) place() error {
 		Layers: c.model.Layers, Vocab: c.vocab, Context: c.context, Page: c.target.Page,
 	}
 	rows := 1
+	reserved := c.reserved()
 	for _, b := range c.buckets {
-		pl := &placer{target: c.target, bucket: b.Bucket, context: c.context, entries: entries, reals: reals, packed: c.packed}
+		pl := &placer{taken: reserved, target: c.target, bucket: b.Bucket, context: c.context, entries: entries, reals: reals, packed: c.packed}
 		if err := pl.place(b.model); err != nil {
 			return fmt.Errorf("bucket %s: %w", b.Name, err)
 		}
@@ -289,6 +290,24 @@ func (c *compilation) place() error {
 	return nil
 }
 
+// reserved are the names of cells and weights, of all buckets: no buffer may have one.
+func (c *compilation) reserved() map[string]bool {
+	taken := map[string]bool{}
+	for _, cell := range cells(c.context, 1, 1, 1) {
+		taken[cell.Name] = true
+	}
+	for _, g := range c.lowered.Graphs() {
+		for _, n := range g.Nodes {
+			for _, a := range n.Args {
+				if a.Weight != nil {
+					taken[a.Weight.Path] = true
+				}
+			}
+		}
+	}
+	return taken
+}
+
 // Compile makes the artifact. If the machine lacks the target's compiler, everything but the compiled object is
 // written, and the error is the *codegen.MissingTool that says what to install.
 func Compile(ctx context.Context, opts Options) (*Result, error) {
@@ -298,6 +317,9 @@ func Compile(ctx context.Context, opts Options) (*Result, error) {
 		return nil, err
 	}
 	defer c.close()
+	if c.target.Object == "" {
+		return nil, fmt.Errorf("%s is nothing to compile for: it interprets the graph of any artifact (hiprun DIR --device %s)", c.target.Name, c.target.Name)
+	}
 	if err := c.run(""); err != nil {
 		return nil, err
 	}

@@ -119,7 +119,11 @@ func (t *Text) expect(config weights.Config) error {
 	for _, e := range t.Expect {
 		v, ok := config.Lookup(e.Field)
 		if ok && !slices.Contains(e.Values, fmt.Sprint(v)) {
-			errs.Add(syntax.Errorf(e.Pos, "the checkpoint says %s: %v, this model wants %s", e.Field, v, strings.Join(e.Values, " or ")))
+			err := syntax.Errorf(e.Pos, "the checkpoint says %s: %v, this model wants %s", e.Field, v, strings.Join(e.Values, " or "))
+			if e.Field == "model_type" {
+				return err // and no wonder that others differ, too
+			}
+			errs.Add(err)
 		}
 	}
 	return errs.Err()

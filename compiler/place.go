@@ -39,19 +39,7 @@ type carry struct {
 // place makes the plan of a bucket of the fused model m.
 func (p *placer) place(m *ir.Model) error {
 	p.out = plan.Bucket{Name: p.bucket.Name, Seqs: p.bucket.Seqs, Rows: p.bucket.Rows, Picks: p.bucket.Picks, Tail: p.bucket.Tail}
-	p.carried, p.taken = map[string]carry{}, map[string]bool{}
-	for _, c := range cells(p.context, 1, 1, 1) {
-		p.taken[c.Name] = true
-	}
-	for _, g := range m.Graphs() {
-		for _, n := range g.Nodes {
-			for _, a := range n.Args {
-				if a.Weight != nil {
-					p.taken[a.Weight.Path] = true
-				}
-			}
-		}
-	}
+	p.carried = map[string]carry{}
 	for _, g := range m.Graphs()[1:] {
 		for _, v := range g.Params {
 			if err := p.carry(v); err != nil {

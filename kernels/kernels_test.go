@@ -264,7 +264,7 @@ func (i *instance) types() []string {
 		switch {
 		case a.Inst != nil:
 			out = append(append(out, a.Inst.Name), a.Inst.types()...)
-		case isType(a.Sum.name()) && !strings.Contains(" c eps eps2 theta width scale window factor low high original ", " "+a.Sum.name()+" "):
+		case isType(a.Sum.name()) && !strings.Contains(" c eps eps2 taps theta width scale window factor low high original ", " "+a.Sum.name()+" "):
 			out = append(out, a.Sum.name())
 		}
 	}

@@ -8,10 +8,10 @@ const projected = "act[2*HK*DK+HV*DV], [HK,DK], [HK,DK], [HV,DV], eps:real, scal
 
 // deltas are the kernels of linear attention: short convolution, delta rule and what stands around them.
 var deltas = []Kernel{
-	{Op: "conv1d", Sig: "act[C0], f32[C0,width], width:int -> act[C0]", Cells: "pos live",
-		Inst: "conv1d<C0, width, T>", Header: "conv.h", Grid: "(C0+511)/512", Targets: "cpu_*"},
-	{Op: "conv_silu", Sig: "act[C0], f32[C0,width], width:int -> act[C0]", Cells: "pos live",
-		Inst: "conv_silu<C0, width, T>", Header: "conv.h", Grid: "(C0+511)/512", Targets: "cpu_*"},
+	{Op: "conv1d", Sig: "act[C0], f32[C0,taps], taps:int -> act[C0]", Cells: "pos live",
+		Inst: "conv1d<C0, taps, T>", Header: "conv.h", Grid: "(C0+511)/512", Targets: "cpu_*"},
+	{Op: "conv_silu", Sig: "act[C0], f32[C0,taps], taps:int -> act[C0]", Cells: "pos live",
+		Inst: "conv_silu<C0, taps, T>", Header: "conv.h", Grid: "(C0+511)/512", Targets: "cpu_*"},
 	{Op: "l2norm", Sig: "act[..R,D], eps:real -> act[..R,D]", Cells: "live",
 		Inst: "l2norm<R, D, eps, T>", Header: "delta.h", Grid: "T", Targets: "cpu_*"},
 	{Op: "delta_rule", Sig: "act[HK,DK], act[HK,DK], act[HV,DV], act[HV], act[HV] -> act[HV,DV]", Cells: "pos live",

@@ -24,6 +24,9 @@ func (w *packedWeight) Row(i int, dst []float32) {
 
 // tensor is what the oracle takes for it: a matrix in its format, a vector as numbers.
 func (w *packedWeight) tensor(t ir.Type) *ir.Tensor {
+	if w.format.Rotates() {
+		return &ir.Tensor{Type: t, Rows: 1, Rotation: weights.ReadRotation(w.format, w.bytes)}
+	}
 	if t.Elem != ir.F32 || w.layout.Name != "rows" {
 		return &ir.Tensor{Type: t, Rows: 1, Weight: w}
 	}
@@ -96,6 +99,12 @@ func randomRow(f weights.Format, cols int, r *rand.Rand) ([]byte, error) {
 		case "q8_0":
 			half(6, 9)
 			codes(32)
+		case "i4_64", "i4_128":
+			half(9, 13)
+			b = append(b, byte(r.IntN(16)), 0)
+			codes(f.Block / 2)
+		case "rot_64", "rot_128":
+			b = append(b, weights.Random(f, 1, f.Block, "a rotation", 0, r.Uint64())...)
 		default:
 			return nil, fmt.Errorf("the test makes no random rows of %s: teach randomRow", f.Name)
 		}

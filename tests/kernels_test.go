@@ -188,6 +188,7 @@ func (c *kernelCase) operands() []int {
 	if kv {
 		n++
 	}
+	n += len(c.kept())
 	out := make([]int, n)
 	for i := range out {
 		out[i] = i
