@@ -4,7 +4,8 @@ The gate comes first: the same build must predict prose.txt as it should, otherw
 every program once, each time with a warm-up of its own, so that a slow spell of the machine meets all of them. Whether a run
 counts is decided by what else ran, never by its result: the processor time that this machine gave to others (stolen
 time included) must stay below BUSY of a core. A run that was disturbed is recorded, and done again. Threads that wait for
-each other suffer from a third one many times over (llama.cpp's decode fell from 160 to 5 tok/s beside one compiler).
+each other suffer from a third one many times over (on two cores, llama.cpp's
+decode fell from 120 to 4 tok/s beside a compiler).
 """
 import argparse, hashlib, json, os, platform, resource, statistics, subprocess, sys, time
 
@@ -46,14 +47,14 @@ def run(command, env=None):
 
 
 def wait_for_quiet():
-    """Waits until others have used less than BUSY cores for two seconds, or patience is at its end."""
+    """Waits until others have used less than BUSY cores for a second, or patience is at its end."""
     global lost
     while True:
         start = busy()[0]
-        time.sleep(2)
-        if busy()[0] - start < 2 * BUSY:
+        time.sleep(1)
+        if busy()[0] - start < BUSY:
             return True
-        lost += 2
+        lost += 1
         if lost > a.patience:
             return False
 
@@ -146,9 +147,7 @@ for name, x in starts.items():
 runs = [x for log in series.values() for x in log]
 print(f"{sum(not x['counts'] for x in runs)} of {len(runs)} runs were disturbed and don't count; load average {load[0][0]:.1f} before, {load[1][0]:.1f} after")
 if short:
-    print("no figure, for want of quiet moments: " + "; ".join(short))
-if not results:
-    sys.exit(1)
+    sys.exit("compare.py: no record, for want of quiet moments: " + "; ".join(short) + f" (a figure needs {LEAST} undisturbed runs)")
 
 cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
 with open(a.gguf, "rb") as f, open(a.llama, "rb") as g:
@@ -162,7 +161,7 @@ record = {
     "versions": {"llama.cpp": a.llama_version, "llama-bench": shell(a.llama, "--version"), "c++": shell("c++", "--version").split("\n")[0], "go": shell("go", "version")},
     "sha256": digests,
     "gate": {"command": " ".join(gate_command), "mean_nll": nll, "want": NLL, "within": WITHIN},
-    "load_average": {"before": load[0], "after": load[1]}, "others_cores_below": BUSY, "without_a_figure": short,
+    "load_average": {"before": load[0], "after": load[1]}, "others_cores_below": BUSY,
     "results": results, "starts": starts,
     "runs": [{"tool": name, "threads": t, "command": " ".join(tools[name][0](t)), "log": log} for (t, name), log in series.items()],
 }

@@ -119,7 +119,7 @@ func (t *Text) expect(config weights.Config) error {
 	for _, e := range t.Expect {
 		v, ok := config.Lookup(e.Field)
 		if ok && !slices.Contains(e.Values, fmt.Sprint(v)) {
-			err := syntax.Errorf(e.Pos, "the checkpoint says %s: %v, this model wants %s", e.Field, v, strings.Join(e.Values, " or "))
+			err := syntax.Errorf(e.Pos, "the checkpoint says %s: %s, this model wants %s", e.Field, short(v), strings.Join(e.Values, " or "))
 			if e.Field == "model_type" {
 				return err // and no wonder that others differ, too
 			}
@@ -127,6 +127,15 @@ func (t *Text) expect(config weights.Config) error {
 		}
 	}
 	return errs.Err()
+}
+
+// short is a value of a config as far as it fits on a line.
+func short(v any) string {
+	s := []rune(fmt.Sprint(v))
+	if len(s) > 120 {
+		return string(s[:100]) + " …"
+	}
+	return string(s)
 }
 
 // arithmetic evaluates an expression of numbers and names.

@@ -78,15 +78,24 @@ func sameNames(a, b []*ir.Value) bool {
 
 // carry gives a carried value its place, for all parts.
 func (p *placer) carry(v *ir.Value) error {
-	if old, ok := p.carried[v.Name]; ok {
+	name := p.free(v.Name)
+	if old, ok := p.carried[name]; ok {
 		if !old.typ.Equal(v.Type) {
 			return fmt.Errorf("place: %s is carried as %s and as %s", v.Name, old.typ, v.Type)
 		}
 		return nil
 	}
-	p.carried[v.Name] = carry{v.Type, p.top}
+	p.carried[name] = carry{v.Type, p.top}
 	p.top += p.bytes(v.Type)
 	return nil
+}
+
+// free is the name of a carried value's buffer: its own, unless a cell or a weight has it.
+func (p *placer) free(name string) string {
+	for p.taken[name] {
+		name += "_in"
+	}
+	return name
 }
 
 func (p *placer) bytes(t ir.Type) int {
@@ -147,11 +156,14 @@ func (p *placer) names(g *ir.Graph, next *ir.Graph) (map[*ir.Value]string, error
 	taken := maps.Clone(p.taken)
 	for _, v := range g.Params {
 		names[v] = v.Name
-		taken[v.Name] = true
+		if v.Type.Elem != ir.I32 { // the token is a cell
+			names[v] = p.free(v.Name)
+		}
+		taken[names[v]] = true
 	}
 	if next != nil {
 		for i, r := range g.Results {
-			q := next.Params[i].Name
+			q := p.free(next.Params[i].Name)
 			if old, ok := names[r]; ok && old != q {
 				return nil, fmt.Errorf("place: %s of %s would be carried as %s and as %s", r.Name, g.Name, old, q)
 			}
@@ -327,7 +339,7 @@ func (p *placer) slots(g *ir.Graph, names map[*ir.Value]string, at map[*ir.Node]
 			if l := lives[a]; l != nil {
 				l.to = max(l.to, at[n])
 			} else if a.IsParam() {
-				paramEnd[a.Name] = at[n]
+				paramEnd[names[a]] = at[n]
 			}
 		}
 	}

@@ -82,15 +82,15 @@ func (s *sourceMap) slice(name, part string, a Alias, dims []int, pos syntax.Pos
 	return ir.Elem(whole.format().Name), nil
 }
 
-// partly refuses a tensor of which no weight has taken some rows.
+// partly refuses a tensor some of whose rows no weight has taken, or two have.
 func (s *sourceMap) partly() error {
 	for _, name := range slices.Sorted(maps.Keys(s.taken)) {
-		r, n := s.taken[name], 0
-		for _, k := range r.taken {
-			n += k
+		r, at := s.taken[name], 0
+		for r.taken[at] > 0 {
+			at += r.taken[at]
 		}
-		if n != r.all {
-			return fmt.Errorf("%s: %s has %d rows, the model %s reads %d of them: it's another model's checkpoint", s.ckpt.Path, name, r.all, s.text.Name, n)
+		if at != r.all {
+			return fmt.Errorf("%s: %s has %d rows, the model %s reads no weight from row %d on: it's another model's checkpoint", s.ckpt.Path, name, r.all, s.text.Name, at)
 		}
 	}
 	return nil

@@ -14,7 +14,6 @@ import (
 // one unless lacks does. A step costs 10 µs, or what cost says; each further step in a launch saves share.
 type fake struct {
 	lacks map[string]bool
-	alone map[string]bool
 	block map[string]int
 	cost  map[string]float64 // µs
 	share float64            // µs
@@ -25,9 +24,6 @@ func (f *fake) Find(n *ir.Node, rows int) (*kernels.Choice, error) {
 		return nil, &kernels.Missing{Op: n.Op.Name, Target: "fake"}
 	}
 	c := &kernels.Choice{Kernel: &kernels.Kernel{Op: n.Op.Name}, Inst: n.Op.Name, Grid: 1, Block: max(1, f.block[n.Op.Name])}
-	if f.alone[n.Op.Name] {
-		c.Cells = []string{kernels.Ticket}
-	}
 	return c, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"hipc/ir"
+	"hipc/ir/syntax"
 	"hipc/kernels"
 )
 
@@ -107,11 +108,11 @@ block one_two(h, x) {
   x_silu = silu(x_2)
   return h_2, x_silu
 }
-block two(h, x) {
-  b = matmul(x, @layers.{l}.b:f16[8,8])
+block two(h, x_silu) {
+  b = matmul(x_silu, @layers.{l}.b:f16[8,8])
   h_2 = h + b
-  x_2 = rmsnorm(h_2, 1 + @layers.{l+1}.norm:f32[8], 1e-05)
-  return h_2, x_2
+  x = rmsnorm(h_2, 1 + @layers.{l+1}.norm:f32[8], 1e-05)
+  return h_2, x
 }
 block one_end(h, x) {
   a = matmul(x, @layers.{l}.a:f16[8,8])
@@ -121,8 +122,8 @@ block one_end(h, x) {
 }
 h = embed(token, @e:f16[11,8])
 x = rmsnorm(h, 1 + @layers.0.norm:f32[8], 1e-05)
-repeat h, x through layers[7]: one in "0,3", one_two in "1,4", two in "2,5", one_end in "6"
-logits = matmul(x, @lm_head:f16[11,8])
+repeat h, x to h, norm through layers[7]: one in "0,3", one_two in "1,4", two in "2,5", one_end in "6"
+logits = matmul(norm, @lm_head:f16[11,8])
 next = argmax(logits)
 `
 	if got := r.String(); got != want {
@@ -167,24 +168,55 @@ func TestRotateWithoutEnd(t *testing.T) {
 	}
 }
 
+// Layers of different kinds carry different values into each other.
+func TestRotateUnlikeHeads(t *testing.T) {
+	m := build(t, `
+block a(h) = h + linear(silu(h), @a[8])
+block b(h) = h + linear(silu(h), @b[8]) * exp(h)
+h = embed(token, @e[11, 8])
+repeat h through layers[5]: a, b
+logits = linear(rmsnorm(h, @norm, 1e-5), @lm_head[11])`, nil, "argmax")
+	r, why := Rotate(m)
+	if r == nil {
+		t.Fatal(why)
+	}
+	if err := r.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(r.BodyOf(1).Graph.Params); got != 3 {
+		t.Errorf("b takes %d values, want h, silu(h) and exp(h):\n%s", got, r)
+	}
+	if a, b := run(t, m), run(t, r); a != b {
+		t.Errorf("rotated: %s, want %s", b, a)
+	}
+	f, err := syntax.Parse("printed", r.String(), syntax.Pos{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := (&ir.Builder{}).Build(r.Name, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.String() != r.String() {
+		t.Errorf("parsed again:\n%s\nwas:\n%s", again, r)
+	}
+}
+
 func TestRotateRefuses(t *testing.T) {
-	head := "h = embed(token, @e[11, 8])\nrepeat h through layers[4]: "
-	tail := "\nlogits = linear(rmsnorm(h, @norm, 1e-5), @lm_head[11])"
-	for _, c := range []struct{ blocks, turns, want string }{
-		{"block a(h) = h + linear(h, @a[8])", "a", "the first layer has no head that could move"},
-		{"block a(h) = h + linear(silu(h), @a[8])\nblock b(h) = h + linear(silu(h), @a[8]) * exp(h)", "a, b", "the heads of a and b don't make alike values"},
-	} {
-		m := build(t, c.blocks+"\n"+head+c.turns+tail, nil, "")
-		if r, why := Rotate(m); r != nil || why != c.want {
-			t.Errorf("%s: %q, want %q", c.blocks, why, c.want)
-		}
-		_, r := planned(t, m, bucket(t, 1))
-		if r.Rotated || r.Why != c.want {
-			t.Errorf("%s", r)
-		}
+	m := build(t, `
+block a(h) = h + linear(h, @a[8])
+h = embed(token, @e[11, 8])
+repeat h through layers[4]: a
+logits = linear(h, @lm_head[11])`, nil, "")
+	want := "no layer has a head that could move"
+	if r, why := Rotate(m); r != nil || why != want {
+		t.Errorf("%q, want %q", why, want)
+	}
+	if _, r := planned(t, m, bucket(t, 1)); r.Rotated || r.Why != want {
+		t.Errorf("%s", r)
 	}
 	// Where it costs more, it isn't done.
-	m := build(t, llama, tiny, "")
+	m = build(t, llama, tiny, "")
 	o := bucket(t, 1)
 	o.Coster = dearEnd{o.Coster}
 	if _, r := planned(t, m, o); r.Rotated || r.Saved >= 0 || r.Why != "" {

@@ -12,29 +12,31 @@ import (
 // from layer to layer beside what was. Bodies then differ by successor too, so that the last layer, which ends with the
 // head of what follows the layers, has a body of its own. m stays as it is.
 //
-// A head is the nodes that depend on nothing but carried values, weights and numbers, and read no matrix. A carried value
-// has one name and type in all layers, so all successors' heads must make alike values; where they don't, or where there
-// are no heads, the reason is returned instead of a model. An end that takes nothing, as in a bucket without logits, is
-// given nothing.
+// A head is the nodes that depend on nothing but carried values, weights and numbers, and read no matrix. Layers of
+// different kinds have different heads, so what is carried into each may differ; equal names have equal types. Where
+// there are no heads, the reason is returned instead of a model. An end that takes nothing, as in a bucket without
+// logits, is given nothing.
 func Rotate(m *ir.Model) (*ir.Model, string) {
 	r := &rotation{model: m, heads: map[*ir.Graph]*head{}}
 	first := m.BodyOf(0).Graph
+	types := map[string]ir.Type{}
+	crossing := 0
 	for _, g := range m.Graphs() {
-		if g != m.Begin {
-			r.heads[g] = headOf(g)
+		for _, p := range g.Params {
+			types[p.Name] = p.Type
 		}
 	}
-	want := r.heads[first]
-	if len(want.crossing) == 0 {
-		return nil, "the first layer has no head that could move"
-	}
 	for _, g := range m.Graphs() {
-		if h := r.heads[g]; h != nil && len(g.Params) > 0 && !alike(h.crossing, want.crossing) {
-			return nil, fmt.Sprintf("the heads of %s and %s don't make alike values", first.Name, g.Name)
+		if g == m.Begin || len(g.Params) == 0 {
+			continue
 		}
+		h := headOf(g)
+		h.name(types)
+		r.heads[g] = h
+		crossing += len(h.crossing)
 	}
-	for _, v := range want.crossing {
-		r.names = append(r.names, v.Name)
+	if crossing == 0 {
+		return nil, "no layer has a head that could move"
 	}
 	out := &ir.Model{Name: m.Name, Layers: m.Layers}
 	out.Begin = r.rotate(m.Begin, first, "0", m.Begin.Name)
@@ -46,13 +48,28 @@ func Rotate(m *ir.Model) (*ir.Model, string) {
 type rotation struct {
 	model *ir.Model
 	heads map[*ir.Graph]*head
-	names []string // of the values that now cross
 }
 
 // A head is what of a graph may move to its predecessor.
 type head struct {
 	nodes    []*ir.Node
 	crossing []*ir.Value // those of its values that the rest of the graph reads
+	names    []string    // under which they're carried
+}
+
+// name gives the crossing values names: their own, unless something of another type is carried under it.
+func (h *head) name(types map[string]ir.Type) {
+	for _, v := range h.crossing {
+		name := v.Name
+		for i := 2; ; i++ {
+			if t, ok := types[name]; (!ok || t.Equal(v.Type)) && !slices.Contains(h.names, name) {
+				break
+			}
+			name = fmt.Sprintf("%s_%d", v.Name, i)
+		}
+		types[name] = v.Type
+		h.names = append(h.names, name)
+	}
 }
 
 func headOf(g *ir.Graph) *head {
@@ -85,10 +102,6 @@ func headOf(g *ir.Graph) *head {
 		}
 	}
 	return h
-}
-
-func alike(a, b []*ir.Value) bool {
-	return slices.EqualFunc(a, b, func(v, w *ir.Value) bool { return v.Type.Equal(w.Type) })
 }
 
 // bodies makes a body for each pair of a body and a successor's head.
@@ -132,6 +145,9 @@ func (r *rotation) bodies(out *ir.Model) {
 
 // key is the head's text: bodies that go before equal heads are one.
 func (h *head) key() string {
+	if h == nil {
+		return ""
+	}
 	var s []string
 	for _, n := range h.nodes {
 		s = append(s, n.String())
@@ -147,7 +163,7 @@ func (r *rotation) rotate(g, next *ir.Graph, layer, name string) *ir.Graph {
 	own := r.heads[g]
 	if own != nil {
 		for i, v := range own.crossing {
-			out.Params = append(out.Params, c.fresh(v, r.names[i]))
+			out.Params = append(out.Params, c.fresh(v, own.names[i]))
 		}
 	}
 	for _, n := range g.Nodes {

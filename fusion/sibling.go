@@ -15,8 +15,8 @@ type step struct {
 
 // share lets steps that don't need each other share a launch, where that saves something: again and again the two
 // launches that save most, the first of equals. Which steps may stand beside each other: none needs the other, directly
-// or not (steps that touch one state always do); their blocks are alike; none finishes in its last block, because that
-// counts the blocks of its launch.
+// or not (steps that touch one state always do); their blocks are alike; there are no more of them than a launch has
+// tickets.
 func (s *site) share(steps []*step, o *Options) (saved int64) {
 	groups := make([][]*step, len(steps))
 	for i, st := range steps {
@@ -90,9 +90,12 @@ func (s *site) groupNeeds(groups [][]*step) []bitset {
 }
 
 func beside(a, b []*step) bool {
+	if len(a)+len(b) > kernels.MostParts {
+		return false
+	}
 	for _, x := range a {
 		for _, y := range b {
-			if x.Choice == nil || y.Choice == nil || x.Choice.Alone() || y.Choice.Alone() || x.Choice.Block != y.Choice.Block {
+			if x.Choice == nil || y.Choice == nil || x.Choice.Block != y.Choice.Block {
 				return false
 			}
 		}

@@ -93,6 +93,9 @@ func autoName(n *Node) string {
 	for _, a := range n.Args {
 		if a.Weight != nil {
 			p := a.Weight.Path
+			if base, member := cutMember(p); member != "" { // in_proj_z.rot is what rotates for in_proj_z
+				return base[strings.LastIndexByte(base, '.')+1:] + "_" + member
+			}
 			return p[strings.LastIndexByte(p, '.')+1:]
 		}
 	}

@@ -16,6 +16,17 @@ var members = map[string]map[string]func(dims []int) Type{
 	},
 }
 
+// cutMember takes a member's name off a path.
+func cutMember(path string) (base, member string) {
+	i := strings.LastIndexByte(path, '.')
+	for _, m := range members {
+		if i >= 0 && m[path[i+1:]] != nil {
+			return path[:i], path[i+1:]
+		}
+	}
+	return path, ""
+}
+
 // Base is an element's name without the width of its groups: w4_paro of w4_paro_128.
 func (e Elem) Base() (base, group string) {
 	i := strings.LastIndexByte(string(e), '_')

@@ -119,25 +119,18 @@ func (b *Builder) layers(m *Model, r *syntax.Repeat, in []*Value) []*Value {
 	for l, t := range turns {
 		d := b.Blocks[t.Name]
 		b.layer = l
-		var params []*Value
-		for i, v := range in {
-			name := v.Name
-			if len(in) == len(r.Carry) {
-				name = r.Carry[i]
-			}
-			params = append(params, &Value{Name: name, Type: v.Type, Pos: v.Pos})
-		}
+		params := b.carried(r, d, in)
 		g := b.Start(t.Name, params...)
 		g.Results = b.Inline(d, params, r.Path+".{l}", nil, syntax.At(t.Pos))
 		if len(b.errs) > 0 {
 			return nil // the same mistakes in every layer
 		}
-		if len(g.Results) != len(in) && !(b.Headless && len(g.Results) == 0 && l == m.Layers-1) {
+		if r.To == nil && len(g.Results) != len(in) && !(b.Headless && len(g.Results) == 0 && l == m.Layers-1) {
 			b.errorf(syntax.At(t.Pos), "block %s returns %d values, but repeat carries %d", t.Name, len(g.Results), len(in))
 			return nil
 		}
 		for i, v := range g.Results {
-			if !v.Type.Equal(in[i].Type) {
+			if r.To == nil && !v.Type.Equal(in[i].Type) {
 				b.errorf(syntax.At(t.Pos), "block %s returns %s for %s, which is %s", t.Name, v.Type, in[i].Name, in[i].Type)
 				return nil
 			}
@@ -148,9 +141,33 @@ func (b *Builder) layers(m *Model, r *syntax.Repeat, in []*Value) []*Value {
 			m.Bodies = append(m.Bodies, same[key])
 		}
 		same[key].Layers = append(same[key].Layers, l)
+		if r.To != nil {
+			in = g.Results
+		}
 	}
 	b.nameBodies(m)
+	if r.To != nil && len(in) != len(r.To) {
+		b.errorf(syntax.At(r.Pos), "the last layer gives %d values, but repeat names %d", len(in), len(r.To))
+		return nil
+	}
 	return in
+}
+
+// carried are a layer's parameters: what its predecessor gives, under the names of repeat, or of the block itself where
+// each layer takes other values.
+func (b *Builder) carried(r *syntax.Repeat, d *syntax.Decl, in []*Value) []*Value {
+	var params []*Value
+	for i, v := range in {
+		name := v.Name
+		switch {
+		case r.To != nil && i < len(d.Params):
+			name = d.Params[i].Name
+		case r.To == nil && len(in) == len(r.Carry):
+			name = r.Carry[i]
+		}
+		params = append(params, &Value{Name: name, Type: v.Type, Pos: v.Pos})
+	}
+	return params
 }
 
 // nameBodies gives bodies of one block that differ names of their own: delta, delta_2.
@@ -170,7 +187,11 @@ func (b *Builder) end(m *Model, stmts []*syntax.Stmt, r *syntax.Repeat, in []*Va
 	s := &scope{values: map[string]*Value{}}
 	var params []*Value
 	for i, v := range in {
-		p := &Value{Name: r.Carry[i], Type: v.Type, Pos: v.Pos}
+		names := r.Carry
+		if r.To != nil {
+			names = r.To
+		}
+		p := &Value{Name: names[i], Type: v.Type, Pos: v.Pos}
 		params = append(params, p)
 		s.values[p.Name] = p
 	}

@@ -18,18 +18,23 @@ func (m *Model) String() string {
 	}
 	m.Begin.print(&b, "")
 	if len(m.Bodies) > 0 {
-		// The carried names are the last body's parameters; what begin gives is bound to them.
-		params := m.Bodies[0].Graph.Params
+		params := m.BodyOf(0).Graph.Params
 		for i, r := range m.Begin.Results {
 			if r.Name != params[i].Name {
 				fmt.Fprintf(&b, "%s = %s\n", params[i].Name, r.Name)
 			}
 		}
+		carry := nameList(params)
+		same := nameList(m.End.Params) == carry || len(m.End.Params) == 0
 		var turns []string
 		for _, body := range m.Bodies {
 			turns = append(turns, fmt.Sprintf("%s in %q", body.Graph.Name, formatLayers(body.Layers)))
+			same = same && nameList(body.Graph.Params) == carry
 		}
-		fmt.Fprintf(&b, "repeat %s through layers[%d]: %s\n", nameList(params), m.Layers, strings.Join(turns, ", "))
+		if !same {
+			carry = strings.TrimSuffix(carry+" to "+nameList(m.End.Params), " to ")
+		}
+		fmt.Fprintf(&b, "repeat %s through layers[%d]: %s\n", carry, m.Layers, strings.Join(turns, ", "))
 	}
 	m.End.print(&b, "")
 	return b.String()

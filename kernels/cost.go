@@ -17,8 +17,9 @@ type Coster interface {
 	Cost(launch []Step) float64
 }
 
-// A Machine predicts: max(bytes / Bandwidth, flops / Flops) / fill + Node, where fill is how much of the machine the
-// launch's blocks keep busy.
+// A Machine predicts for a step max(bytes / Bandwidth, flops / Flops) / fill + Node, where fill is how much of the machine
+// its blocks keep busy. Steps that share a launch fill each other's gaps: together they take as long as all their work on
+// the whole machine, or as the longest of them by itself.
 type Machine struct {
 	Bandwidth float64 // bytes a second
 	Flops     float64 // a second; a multiply-add is two
@@ -39,13 +40,13 @@ var Machines = map[string]Machine{
 
 // Cost implements Coster.
 func (m Machine) Cost(launch []Step) float64 {
-	var bytes, flops, grid int
+	var sum, longest float64
 	for _, s := range launch {
-		b, f := Work(s.Node, s.Rows, m.Act)
-		bytes, flops, grid = bytes+b, flops+f, grid+s.Choice.Grid
+		bytes, flops := Work(s.Node, s.Rows, m.Act)
+		busy := max(float64(bytes)/m.Bandwidth, float64(flops)/m.Flops)
+		sum, longest = sum+busy, max(longest, busy/m.fill(s.Choice.Grid))
 	}
-	busy := max(float64(bytes)/m.Bandwidth, float64(flops)/m.Flops)
-	return busy/m.fill(grid) + m.Node
+	return max(sum, longest) + m.Node
 }
 
 // fill is the part of the machine that grid blocks keep busy: they run in rounds of Units, the last of which may be
@@ -56,44 +57,55 @@ func (m Machine) fill(grid int) float64 {
 }
 
 // Work is what n moves from and to memory, and what it computes, on that many rows; act is the size of an activation.
-// Values inside of a fused node's body move nothing, and a KV cache counts as empty.
+// Values inside of a fused node's body move nothing, a KV cache counts as empty, and any other state is read and written
+// once.
 func Work(n *ir.Node, rows, act int) (bytes, flops int) {
 	seen := map[*ir.Value]bool{}
 	for i, v := range n.Bound() {
 		if !seen[v] {
 			seen[v] = true
-			bytes += size(v.Type, rows, act, rowsOnly(n, i))
+			bytes += size(v.Type, rows, act, rowsRead(n, i, rows))
 		}
 	}
 	for _, v := range n.Outs {
-		bytes += size(v.Type, rows, act, false)
+		bytes += size(v.Type, rows, act, v.Type.Lead())
+	}
+	for _, s := range n.StateRefs() {
+		if s.Type.Elem != ir.KV {
+			bytes += 2 * 4 * s.Type.Size()
+		}
 	}
 	return bytes, flopsOf(n) * rows
 }
 
-// rowsOnly says that n reads of its i-th bound operand one row per token only: a table of embeddings.
-func rowsOnly(n *ir.Node, i int) bool {
+// rowsRead is how many rows of its i-th bound operand, a weight, n reads: of a table of embeddings one per token, of
+// experts at most those that the tokens choose, of anything else all.
+func rowsRead(n *ir.Node, i, rows int) int {
+	t := n.Bound()[i].Type
 	if n.Body == nil {
-		return n.Op.Name == "embed" && i == 1
+		switch {
+		case n.Op.Name == "embed" && i == 1:
+			return min(t.Lead(), rows)
+		case (n.Op.Name == "matmul_each" || n.Op.Name == "linear_each") && i == 2:
+			return min(t.Dims[0], rows*n.Args[1].Type.Size()) * t.Dims[1]
+		}
+		return t.Lead()
 	}
 	if i >= len(n.Body.Params) {
-		return false
+		return t.Lead()
 	}
-	p, used := n.Body.Params[i], false
+	p, most := n.Body.Params[i], 0
 	for _, m := range n.Body.Nodes {
 		for j, a := range m.Bound() {
 			if a == p {
-				if !rowsOnly(m, j) {
-					return false
-				}
-				used = true
+				most = max(most, rowsRead(m, j, rows))
 			}
 		}
 	}
-	return used
+	return most
 }
 
-func size(t ir.Type, rows, act int, rowsOnly bool) int {
+func size(t ir.Type, rows, act, lead int) int {
 	switch t.Elem {
 	case ir.Act:
 		return rows * t.Size() * act
@@ -105,10 +117,6 @@ func size(t ir.Type, rows, act int, rowsOnly bool) int {
 	f, ok := weights.FormatByName(string(t.Elem))
 	if !ok {
 		return t.Size()
-	}
-	lead := t.Lead()
-	if rowsOnly {
-		lead = min(lead, rows)
 	}
 	return lead * f.RowBytes(t.Last())
 }
@@ -125,6 +133,12 @@ func flopsOf(n *ir.Node) int {
 	switch n.Op.Name {
 	case "matmul", "linear":
 		return 2 * n.Args[1].Type.Size()
+	case "matmul_each", "linear_each":
+		return 2 * n.Outs[0].Type.Size() * n.Args[2].Type.Last()
+	case "delta_rule":
+		return 7 * n.Op.StateType(n).Size() // decay, two products with S, one update
+	case "rotate":
+		return (1 + 3*weights.Stages) * n.Outs[0].Type.Size()
 	case "embed", "append", "pick":
 		return 0
 	}

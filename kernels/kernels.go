@@ -91,19 +91,12 @@ type Real struct {
 	Value float64
 }
 
-// Ticket is the cell of kernels that finish in their last block. It counts the blocks of one launch, so such a step
-// shares its launch with no other.
+// Ticket is the cell of kernels that finish in their last block: it counts the blocks of one part of a launch. Each part
+// has one of its own, so that such steps may share their launch with others, up to MostParts in all.
 const Ticket = "ticket"
 
-// Alone says that the step can't share its launch.
-func (c *Choice) Alone() bool {
-	for _, n := range c.Cells {
-		if n == Ticket {
-			return true
-		}
-	}
-	return false
-}
+// MostParts is how many steps may share a launch.
+const MostParts = 8
 
 // A line is a parsed Kernel.
 type line struct {

@@ -72,10 +72,8 @@ func elementwise() []Kernel {
 	for _, op := range []string{"add", "sub", "mul", "div"} {
 		for _, e := range []struct{ a, b, rows string }{{"act", "act", ""}, {"act", "f32", ", 1, 0"}, {"f32", "act", ", 0, 1"}} {
 			row(op, e.a+"[..N], "+e.b+"[..N] -> act[..N]", "map2<"+op+", N, N, N, T"+e.rows+">", "N")
-			for _, short := range []string{"[..A]", "[..A,1]"} {
-				row(op, e.a+short+", "+e.b+"[..A,B] -> act[..A,B]", "map2<"+op+", A*B, A, A*B, T"+e.rows+">", "A*B")
-				row(op, e.a+"[..A,B], "+e.b+short+" -> act[..A,B]", "map2<"+op+", A*B, A*B, A, T"+e.rows+">", "A*B")
-			}
+			row(op, e.a+"[..A], "+e.b+"[..A,B] -> act[..A,B]", "map2<"+op+", A*B, A, A*B, T"+e.rows+">", "A*B")
+			row(op, e.a+"[..A,B], "+e.b+"[..A] -> act[..A,B]", "map2<"+op+", A*B, A*B, A, T"+e.rows+">", "A*B")
 		}
 		row(op, "act[..N], c:real -> act[..N]", "map1<right<"+op+", c>, N, T>", "N")
 		row(op, "c:real, act[..N] -> act[..N]", "map1<left<"+op+", c>, N, T>", "N")

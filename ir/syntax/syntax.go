@@ -75,10 +75,12 @@ type Return struct {
 }
 
 // Repeat runs the layers: the value of Carry goes in and comes out of each, and Blocks take turns, unless the config
-// has a list By that names a case for each layer.
+// has a list By that names a case for each layer. A printed graph, where each block takes what its predecessor gives, says
+// with To what the last one's results are called.
 type Repeat struct {
 	Pos    lexer.Position
 	Carry  []string `parser:"'repeat' @Ident ( ',' @Ident )*"`
+	To     []string `parser:"( 'to' @Ident ( ',' @Ident )* )?"`
 	Path   string   `parser:"'through' @Ident ( @'.' @Ident )*"`
 	Count  *Expr    `parser:"'[' @@ ']' ':'"`
 	Blocks []*Turn  `parser:"@@ ( ',' @@ )*"`
@@ -198,7 +200,7 @@ type List struct {
 var lex = lexer.MustSimple([]lexer.SimpleRule{
 	{Name: "Comment", Pattern: `#[^\n]*`},
 	{Name: "Space", Pattern: `\s+`},
-	{Name: "Keyword", Pattern: `\b(block|lower|fuse|tail|at|return|repeat|through|launch|in|by)\b`},
+	{Name: "Keyword", Pattern: `\b(block|lower|fuse|tail|at|return|repeat|through|to|launch|in|by)\b`},
 	{Name: "WeightPath", Pattern: `@[A-Za-z_][A-Za-z0-9_]*(\.([A-Za-z0-9_]+|\{[a-z](\+1)?\}))*`},
 	{Name: "StatePath", Pattern: `&[A-Za-z_][A-Za-z0-9_]*(\.([A-Za-z0-9_]+|\{[a-z](\+1)?\}))*`},
 	{Name: "Number", Pattern: `([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][-+]?[0-9]+)?`},

@@ -179,7 +179,8 @@ func TestConfigLookup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for field, want := range map[string]string{"a": "2", "hidden_size": "8", "rope_theta": "10000000", "p": "0.25", "factor": "2", "head_dim": "", "b": ""} {
+	for field, want := range map[string]string{"a": "2", "hidden_size": "8", "rope_theta": "10000000", "p": "0.25", "factor": "2", "head_dim": "", "b": "", "rope_parameters.p": "0.25",
+		"rope_parameters.q": "", "rope_scaling.factor": "2", "hidden_size.x": "", "text_config.a": "2"} {
 		v, ok := Config(c).Lookup(field)
 		if ok != (want != "") || ok && want != string(v.(interface{ String() string }).String()) {
 			t.Errorf("%s is %v, want %q", field, v, want)

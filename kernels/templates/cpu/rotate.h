@@ -66,9 +66,9 @@ inline void silu_mul_rotate(const float *g, const float *u, const uint8_t *r, co
 }
 
 // n = rmsnorm(x) w and y[j] = rotate(n, r[j]): one launch takes up to four rotations, passed as (r_1 ..., live, n, y_1 ...). A block is a
-// token's rotation of up to 4 groups; each sums the row's squares by itself, since that is a fifth of a group's work.
-// Grid T * N * ((K / G + 3) / 4).
-constexpr int normed_groups = 4;
+// token's two groups of one rotation; each sums the row's squares by itself, which is a tenth of their work.
+// Grid T * N * ((K / G + 1) / 2).
+constexpr int normed_groups = 2;
 template <int K, int G, class Eps, int N, int T>
 HIPC_INLINE void norm_rotate_block(const float *x, const float *w, const uint8_t *const *r, const int *live, float *n, float *const *y, int block) {
   static_assert(K % G == 0, "the width must be whole groups");
