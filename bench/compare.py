@@ -4,8 +4,7 @@ The gate comes first: the same build must predict prose.txt as it should, otherw
 every program once, each time with a warm-up of its own, so that a slow spell of the machine meets all of them. Whether a run
 counts is decided by what else ran, never by its result: the processor time that this machine gave to others (stolen
 time included) must stay below BUSY of a core. A run that was disturbed is recorded, and done again. Threads that wait for
-each other suffer from a third one many times over (on two cores, llama.cpp's
-decode fell from 120 to 4 tok/s beside a compiler).
+each other suffer from a third one many times over: on two cores, llama.cpp's decode fell from 120 to 4 tok/s beside a compiler.
 """
 import argparse, hashlib, json, os, platform, resource, statistics, subprocess, sys, time
 

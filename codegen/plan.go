@@ -13,7 +13,7 @@ import (
 )
 
 // PlanSource writes plan.go, in a package named after the model. It is laid out for diffs: names only, fields keyed and left out
-// where they are zero, one element of a list a line, a step's operands on lines of their own. The text is read back with
+// where they are zero, one element of a list a line, a step's operands on a line of their own. The text is read back with
 // plan.Read, and what isn't the same plan then is an error: nothing is written that hiprun would refuse.
 func PlanSource(p *plan.Plan) ([]byte, error) {
 	f := jen.NewFile(Package(p.Model))
@@ -57,7 +57,7 @@ func Package(model string) string {
 }
 
 // newLine are the fields that begin a line within their struct.
-var newLine = map[string]bool{"Step.In": true, "Step.Out": true, "Bucket.Cost": true, "Bucket.Parts": true}
+var newLine = map[string]bool{"Step.In": true, "Bucket.Cost": true, "Bucket.Parts": true}
 
 var list = jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}
 
@@ -78,6 +78,9 @@ func typed(v reflect.Value) *jen.Statement {
 		values := make([]jen.Code, v.Len())
 		for i := range values {
 			values[i] = fields(v.Index(i))
+		}
+		if elem == reflect.TypeFor[plan.Slot]() { // offsets move with every change: a line a part is enough of them
+			return jen.Index().Qual(elem.PkgPath(), elem.Name()).Values(values...)
 		}
 		return jen.Index().Qual(elem.PkgPath(), elem.Name()).Custom(list, values...)
 	}

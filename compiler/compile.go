@@ -283,11 +283,11 @@ func (c *compilation) place() error {
 	for _, name := range sortedKeys(reals) {
 		c.reals = append(c.reals, reals[name])
 	}
-	c.plan = p
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("a bug in hipc: the plan doesn't hold: %w", err)
 	}
-	return nil
+	c.plan = p.Fold()
+	return c.plan.Check()
 }
 
 // reserved are the names of cells and weights, of all buckets: no buffer may have one.

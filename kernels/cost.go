@@ -136,7 +136,7 @@ func flopsOf(n *ir.Node) int {
 	case "matmul_each", "linear_each":
 		return 2 * n.Outs[0].Type.Size() * n.Args[2].Type.Last()
 	case "delta_rule":
-		return 7 * n.Op.StateType(n).Size() // decay, two products with S, one update
+		return 7 * n.Outs[0].Type.Size() * n.Args[0].Type.Last() // decay, two products with S, one update
 	case "rotate":
 		return (1 + 3*weights.Stages) * n.Outs[0].Type.Size()
 	case "embed", "append", "pick":

@@ -42,7 +42,7 @@ var named = []Kernel{
 	{Op: "rope", Sig: "act[..H,D], theta:real, width:int" + unscaled + " -> act[..H,D]", Cells: "pos live",
 		Inst: "rope<H, D, width, theta, T>", Header: "rope.h", Grid: "T", Where: "factor == 1", Targets: "cpu_*"},
 	{Op: "append", Sig: "act[KV,D], act[KV,D] -> kv[KV,D]", Cells: "pos live table",
-		Inst: "append<KV, D, P, T>", Header: "pages.h", Grid: "(T+15)/16 * KV", Where: pages, Targets: "cpu_*"},
+		Inst: "append<KV, D, P, T>", Header: "pages.h", Grid: "(T+15)/16 * KV", Where: "P % 16 == 0", Targets: "cpu_*"},
 	{Op: "rope_append", Sig: "act[H,D], act[KV,D], act[KV,D], theta:real, width:int" + unscaled + " -> act[H,D], kv[KV,D]", Cells: "pos live table",
 		Inst: "rope_append<H, KV, D, width, theta, P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared + " and factor == 1", Targets: "cpu_*"},
 	{Op: "norm_rope_append", Sig: "act[H,D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int" + unscaled + " -> act[H,D], kv[KV,D]", Cells: "pos live table",

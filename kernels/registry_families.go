@@ -9,7 +9,7 @@ const (
 )
 
 // families are the kernels that some families of dense models add to those of all: rope for longer contexts, gelu's
-// gated MLP, norms over several axes, and norms of what a block gives before it's added.
+// gated MLP, heads of any width, norms over several axes, and norms of what a block gives before it's added.
 var families = []Kernel{
 	{Op: "rope", Sig: "act[..H,D], theta:real, width:int" + scaled + " -> act[..H,D]", Cells: "pos live",
 		Inst: "rope<H, D, width, " + slowed + ", T>", Header: "rope.h", Grid: "T", Targets: "cpu_*"},
@@ -17,6 +17,8 @@ var families = []Kernel{
 		Inst: "rope_append<H, KV, D, width, " + slowed + ", P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared, Targets: "cpu_*"},
 	{Op: "norm_rope_append", Sig: "act[H,D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int" + scaled + " -> act[H,D], kv[KV,D]", Cells: "pos live table",
 		Inst: "norm_rope_append<H, KV, D, width, eps, " + slowed + ", P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared, Targets: "cpu_*"},
+	{Op: "attend_kv", Sig: "act[H,D], kv[KV,D], scale:real, window:int -> act[H,D]", Cells: "pos live table",
+		Inst: "attend_any<H, KV, D, P, scale, window, T>", Header: "attend_any.h", Grid: "H * ((T+15)/16)", Where: "P % 16 == 0 and H % KV == 0", Targets: "cpu_*"},
 	{Op: "rmsnorm", Sig: "act[..R,D], f32[..R,D], eps:real -> act[..R,D]", Cells: "live",
 		Inst: "rmsnorm<1, R*D, eps, T>", Header: "norm.h", Grid: "T", Targets: "cpu_*"},
 	{Op: "geglu", Sig: "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", Formats: plain, Layout: "x16", Cells: "live",

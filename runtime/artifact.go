@@ -70,6 +70,9 @@ func (a *Artifact) open() error {
 	if err := a.Plan.Check(); err != nil {
 		return err
 	}
+	if a.Plan, err = a.Plan.Unfold(); err != nil {
+		return err
+	}
 	if m, p := a.Manifest, a.Plan; m.Model != p.Model || m.Target != p.Target {
 		return fmt.Errorf("the manifest is of %s for %s, the plan of %s for %s: compile the model again", m.Model, m.Target, p.Model, p.Target)
 	}

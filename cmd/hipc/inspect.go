@@ -50,6 +50,9 @@ func inspect(dir string) error {
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("plan.go: %w", err)
 	}
+	if p, err = p.Unfold(); err != nil {
+		return fmt.Errorf("plan.go: %w", err)
+	}
 	fmt.Printf("%s for %s: %d layers, vocabulary %d, context %d, KV %s\n\n", p.Model, p.Target, p.Layers, p.Vocab, p.Context, p.KV)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, b := range p.Buckets {

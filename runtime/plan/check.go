@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,6 +13,13 @@ import (
 // slot that nothing wrote or that something else has overwritten since. It can't say whether a kernel stays within its
 // operands: that is the compiler's word, and its tests'.
 func (p *Plan) Check() error {
+	if slices.ContainsFunc(p.Buckets, func(b Bucket) bool { return b.Base != "" }) {
+		u, err := p.Unfold()
+		if err != nil {
+			return err
+		}
+		return u.Check()
+	}
 	for _, check := range []func() error{p.checkHead, p.checkMemory, p.checkBuckets, p.checkArena, p.checkSteps} {
 		if err := check(); err != nil {
 			return fmt.Errorf("plan: %w", err)

@@ -62,6 +62,7 @@ type Bucket struct {
 	Rows  int
 	Picks int    // rows of which logits are wanted: 0, or all Seqs*Rows
 	Tail  string // what follows the logits: "argmax", "sample", or nothing
+	Base  string // an earlier bucket, whose parts this one runs but for those that it lists itself
 	Cost  Cost
 	Parts []Part
 }

@@ -9,10 +9,20 @@ func bitwise(_ *inst, a, b, c *value) (lo, hi uint32) { return a.lo | b.lo | c.l
 // joined: source 0 is the low half, source 1 the high one.
 func joined(_ *inst, a, b, _ *value) (lo, hi uint32) { return a.any(), b.any() }
 
+// uniform says whether a source is known and the same in all lanes.
+func uniform(x *value) bool {
+	for _, v := range x.v {
+		if v != x.v[0] {
+			return false
+		}
+	}
+	return x.any() == 0
+}
+
 // keeps is the halves that a mask lets through, where the mask is the same in all lanes.
-func keeps(o *operand, x *value) (lo, hi uint32) {
+func keeps(x *value) (lo, hi uint32) {
 	lo, hi = all, all
-	if o.place != vgpr && x.any() == 0 {
+	if uniform(x) {
 		if x.v[0]&0xffff == 0 {
 			lo = 0
 		}
@@ -23,9 +33,9 @@ func keeps(o *operand, x *value) (lo, hi uint32) {
 	return lo, hi
 }
 
-func masking(in *inst, a, b, _ *value) (lo, hi uint32) {
-	alo, ahi := keeps(&in.src[0], a)
-	blo, bhi := keeps(&in.src[1], b)
+func masking(_ *inst, a, b, _ *value) (lo, hi uint32) {
+	alo, ahi := keeps(a)
+	blo, bhi := keeps(b)
 	return (a.lo | b.lo) & alo & blo, (a.hi | b.hi) & ahi & bhi
 }
 
@@ -35,8 +45,8 @@ func maskOr(in *inst, a, b, c *value) (lo, hi uint32) {
 }
 
 // amount is a shift that is the same in all lanes; -1 where it isn't.
-func amount(o *operand, x *value) int {
-	if o.place == vgpr || x.any() != 0 {
+func amount(x *value) int {
+	if !uniform(x) {
 		return -1
 	}
 	return int(x.v[0] & 31)
@@ -57,24 +67,24 @@ func shifted(x *value, n int) (lo, hi uint32) {
 	return x.lo | x.hi, x.hi
 }
 
-func shiftLeft(in *inst, a, b, _ *value) (lo, hi uint32) {
-	n := amount(&in.src[0], a)
+func shiftLeft(_ *inst, a, b, _ *value) (lo, hi uint32) {
+	n := amount(a)
 	if n < 0 {
 		return a.any() | b.any(), a.any() | b.any()
 	}
 	return shifted(b, n)
 }
 
-func shiftRight(in *inst, a, b, _ *value) (lo, hi uint32) {
-	n := amount(&in.src[0], a)
+func shiftRight(_ *inst, a, b, _ *value) (lo, hi uint32) {
+	n := amount(a)
 	if n < 0 {
 		return a.any() | b.any(), a.any() | b.any()
 	}
 	return shifted(b, -n)
 }
 
-func shiftArith(in *inst, a, b, _ *value) (lo, hi uint32) {
-	n := amount(&in.src[0], a)
+func shiftArith(_ *inst, a, b, _ *value) (lo, hi uint32) {
+	n := amount(a)
 	if n < 0 {
 		return a.any() | b.any(), a.any() | b.any()
 	}
@@ -82,8 +92,8 @@ func shiftArith(in *inst, a, b, _ *value) (lo, hi uint32) {
 	return lo, b.hi
 }
 
-func shiftOr(in *inst, a, b, c *value) (lo, hi uint32) {
-	if n := amount(&in.src[1], b); n >= 0 {
+func shiftOr(_ *inst, a, b, c *value) (lo, hi uint32) {
+	if n := amount(b); n >= 0 {
 		lo, hi = shifted(a, n)
 	} else {
 		lo = a.any() | b.any()
@@ -94,7 +104,7 @@ func shiftOr(in *inst, a, b, c *value) (lo, hi uint32) {
 
 // extract: a field of a, from b on, c bits wide.
 func extract(in *inst, a, b, c *value) (lo, hi uint32) {
-	at, n := amount(&in.src[1], b), amount(&in.src[2], c)
+	at, n := amount(b), amount(c)
 	if at < 0 || n < 0 {
 		lo = a.any() | b.any() | c.any()
 		return lo, lo
@@ -112,9 +122,9 @@ func extract(in *inst, a, b, c *value) (lo, hi uint32) {
 }
 
 // insert: b where a has ones, c elsewhere.
-func insert(in *inst, a, b, c *value) (lo, hi uint32) {
+func insert(_ *inst, a, b, c *value) (lo, hi uint32) {
 	lo, hi = a.lo|b.lo|c.lo, a.hi|b.hi|c.hi
-	if in.src[0].place == vgpr || a.any() != 0 {
+	if !uniform(a) {
 		return lo, hi
 	}
 	pick := func(m, one, zero uint32) uint32 {
@@ -138,16 +148,16 @@ func alignBy(a, b *value, n int) (lo, hi uint32) {
 	return h[k] | h[k+1], h[k+1] | h[k+2]
 }
 
-func align(in *inst, a, b, c *value) (lo, hi uint32) {
-	if n := amount(&in.src[2], c); n >= 0 {
+func align(_ *inst, a, b, c *value) (lo, hi uint32) {
+	if n := amount(c); n >= 0 {
 		return alignBy(a, b, n)
 	}
 	lo = a.any() | b.any() | c.any()
 	return lo, lo
 }
 
-func alignBytes(in *inst, a, b, c *value) (lo, hi uint32) {
-	if n := amount(&in.src[2], c); n >= 0 {
+func alignBytes(_ *inst, a, b, c *value) (lo, hi uint32) {
+	if n := amount(c); n >= 0 {
 		return alignBy(a, b, 8*(n&3))
 	}
 	lo = a.any() | b.any() | c.any()
@@ -155,8 +165,8 @@ func alignBytes(in *inst, a, b, c *value) (lo, hi uint32) {
 }
 
 // permPoison: the selector says which byte comes from where.
-func permPoison(in *inst, a, b, c *value) (lo, hi uint32) {
-	if c.any() != 0 || in.src[2].place == vgpr {
+func permPoison(_ *inst, a, b, c *value) (lo, hi uint32) {
+	if !uniform(c) {
 		lo = a.any() | b.any() | c.any()
 		return lo, lo
 	}

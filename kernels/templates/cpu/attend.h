@@ -99,7 +99,7 @@ constexpr int attend_tile = 32;  // consecutive tokens that a prefill block take
 // Grid for T <= 8: KV. Grid for T > 8: H * ((T + 31) / 32), the longest rows first.
 template <int H, int KV, int D, int P, class Scale, int Window, int T>
 inline void attend_kv(const float *q, const int *pos, const int *live, const int *table, float *y, const float *kv, int block) {
-  static_assert(H % KV == 0, "query heads must be a multiple of key heads");
+  static_assert(H % KV == 0 && D % 16 == 0, "query heads must be a multiple of key heads, and their width one of 16");
   constexpr int G = H / KV;
   Pages<KV, D, P> pages{table, const_cast<float *>(kv)};
   int rows = live_rows<T>(live);

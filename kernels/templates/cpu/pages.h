@@ -6,7 +6,7 @@
 namespace hipc {
 
 template <int KV, int D, int P> struct Pages {
-  static_assert(P % 16 == 0 && D % 16 == 0, "page and head width must be multiples of 16");
+  static_assert(P % 16 == 0, "pages are of whole vectors of tokens");
   static constexpr long keys = (long)KV * D * P, page = 2 * keys;
   const int *table;
   float *kv;

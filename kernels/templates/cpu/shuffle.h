@@ -15,7 +15,7 @@ HIPC_INLINE V nibble_plus_128(I w) {
 }
 
 // Sixteen of v[G], by index below G: two registers a lookup (vpermi2ps), then blends by the index's upper bits. From memory
-// (vgatherdps) rotate took twice as long.
+// (vgatherdps) rotate took three times as long.
 template <int G> HIPC_INLINE V picked(const V *v, const uint8_t *index) {
   static_assert(G == 32 || G == 64 || G == 128, "groups of 32, 64 or 128");
   __m512i i = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)index));
@@ -29,11 +29,13 @@ template <int G> HIPC_INLINE V picked(const V *v, const uint8_t *index) {
   return _mm512_mask_blend_ps(_mm512_test_epi32_mask(i, _mm512_set1_epi32(64)), a, b);
 }
 
-// Elements j, 4 + j, ... 60 + j of p: one tap of sixteen channels of four.
-HIPC_INLINE V every_fourth(const float *p, int j) {
-  __m512i i = _mm512_add_epi32(_mm512_set_epi32(28, 24, 20, 16, 12, 8, 4, 0, 28, 24, 20, 16, 12, 8, 4, 0), _mm512_set1_epi32(j));
-  V a = _mm512_permutex2var_ps(load(p), i, load(p + 16)), b = _mm512_permutex2var_ps(load(p + 32), i, load(p + 48));
-  return _mm512_mask_blend_ps(0xff00, a, b);
+// p[16][4] transposed: y[j] holds elements j, 4 + j, ... 60 + j.
+HIPC_INLINE void transpose_fours(const float *p, V *y) {
+  V a = load(p), b = load(p + 16), c = load(p + 32), d = load(p + 48);
+  HIPC_UNROLL(4) for (int j = 0; j < 4; j++) {
+    __m512i i = _mm512_add_epi32(_mm512_set_epi32(28, 24, 20, 16, 12, 8, 4, 0, 28, 24, 20, 16, 12, 8, 4, 0), _mm512_set1_epi32(j));
+    y[j] = _mm512_mask_blend_ps(0xff00, _mm512_permutex2var_ps(a, i, b), _mm512_permutex2var_ps(c, i, d));
+  }
 }
 
 // Sums of the lanes whose number modulo 8 is below 4, and of the others.
@@ -54,9 +56,19 @@ template <int G> HIPC_INLINE V picked(const V *v, const uint8_t *index) {
   return {_mm256_i32gather_ps(p, _mm256_cvtepu8_epi32(i), 4), _mm256_i32gather_ps(p, _mm256_cvtepu8_epi32(_mm_srli_si128(i, 8)), 4)};
 }
 
-HIPC_INLINE V every_fourth(const float *p, int j) {
-  __m256i i = _mm256_add_epi32(_mm256_set_epi32(28, 24, 20, 16, 12, 8, 4, 0), _mm256_set1_epi32(j));
-  return {_mm256_i32gather_ps(p, i, 4), _mm256_i32gather_ps(p + 32, i, 4)};
+HIPC_INLINE void transpose_fours(const float *p, V *y) {
+  auto half = [&](const float *q, __m256 *t) __attribute__((always_inline)) {
+    auto both = [&](int i) __attribute__((always_inline)) {
+      return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(q + 4 * i)), _mm_loadu_ps(q + 4 * i + 16), 1);
+    };
+    __m256 a = both(0), b = both(1), c = both(2), d = both(3);
+    __m256 ab = _mm256_unpacklo_ps(a, b), cd = _mm256_unpacklo_ps(c, d), AB = _mm256_unpackhi_ps(a, b), CD = _mm256_unpackhi_ps(c, d);
+    t[0] = _mm256_shuffle_ps(ab, cd, 0x44), t[1] = _mm256_shuffle_ps(ab, cd, 0xee);
+    t[2] = _mm256_shuffle_ps(AB, CD, 0x44), t[3] = _mm256_shuffle_ps(AB, CD, 0xee);
+  };
+  __m256 lo[4], hi[4];
+  half(p, lo), half(p + 32, hi);
+  for (int j = 0; j < 4; j++) y[j] = {lo[j], hi[j]};
 }
 
 #endif

@@ -1,0 +1,175 @@
+// device.h: what the families of GPUs do differently, and nothing else knows which it is compiled for. Builtins and
+// inline assembly only: no vendor's header, so that one source compiles with clang and hipcc for gfx11 and with clang for
+// PTX. 32 threads are a warp everywhere: gfx11 runs in wave32.
+//
+// A template is `template <...> DEVICE void name(operands..., int block)`: all threads of a block call it, and block is the
+// number within the launch's part. Operands come in the plan's order: inputs, weights, cells, then outputs, then states;
+// each is aligned to 64 bytes and holds all T rows, also those past the live count.
+#pragma once
+
+#define DEVICE __attribute__((device)) inline __attribute__((always_inline))
+#define SHARED __attribute__((shared))
+#define UNROLL _Pragma("unroll")
+
+// An entry: KERNEL(name, threads, void *a0, void *a1) { matmul<...>(Arg{a0}, Arg{a1}, block); }
+#if defined(__NVPTX__)
+#define HIPC_BOUNDS(threads) __attribute__((launch_bounds(threads)))
+#else
+#define HIPC_BOUNDS(threads) __attribute__((amdgpu_flat_work_group_size(threads, threads)))
+#endif
+#define KERNEL(name, threads, ...) extern "C" __attribute__((global)) HIPC_BOUNDS(threads) void name(__VA_ARGS__)
+
+// A real number as a template argument: HIPC_REAL(eps, 1e-05), then rmsnorm<..., eps, ...>.
+#define HIPC_REAL(name, literal)            \
+  struct name {                             \
+    static constexpr double value = literal; \
+  };
+
+namespace hipc {
+
+typedef __UINT8_TYPE__ u8;
+typedef __UINT16_TYPE__ u16;
+typedef __UINT32_TYPE__ u32;
+typedef __UINT64_TYPE__ u64;
+typedef _Float16 f16;
+typedef f16 h4 __attribute__((ext_vector_type(4)));
+typedef f16 h8 __attribute__((ext_vector_type(8)));
+typedef float f4 __attribute__((ext_vector_type(4)));
+typedef u16 s4 __attribute__((ext_vector_type(4)));
+typedef u32 w4 __attribute__((ext_vector_type(4)));
+
+// An operand. It takes the type of the pointer that the template wants there.
+struct Arg {
+  void *p;
+  template <class T> DEVICE operator T *() const { return (T *)p; }
+};
+
+constexpr int warp_size = 32;
+
+#if defined(__NVPTX__)
+
+DEVICE int thread() { return __nvvm_read_ptx_sreg_tid_x(); }
+DEVICE int block_number() { return __nvvm_read_ptx_sreg_ctaid_x(); }
+DEVICE int block_count() { return __nvvm_read_ptx_sreg_nctaid_x(); }
+DEVICE void barrier() { __syncthreads(); }
+// All that this thread has written is there for other blocks before what it writes after this.
+DEVICE void fence() { __nvvm_membar_gl(); }
+DEVICE int atomic_add(int *p, int x) { return __nvvm_atom_add_gen_i(p, x); }
+DEVICE void atomic_max(u64 *p, u64 x) { __nvvm_atom_max_gen_ull((unsigned long long *)p, x); }
+DEVICE void atomic_add(SHARED u64 *p, u64 x) { __nvvm_atom_add_gen_ll((long long *)p, (long long)x); }
+
+template <int mask> DEVICE int swap(int x) { return __nvvm_shfl_sync_bfly_i32(-1, x, mask, 31); }
+DEVICE int from_lane(int x, int lane) { return __nvvm_shfl_sync_idx_i32(-1, x, lane, 31); }
+
+DEVICE float power2(float x) { return __nvvm_ex2_approx_ftz_f(x); }
+DEVICE float log2(float x) { return __nvvm_lg2_approx_ftz_f(x); }
+DEVICE float inverse(float x) { return __nvvm_rcp_rn_f(x); }
+DEVICE float root(float x) { return __nvvm_sqrt_rn_f(x); }
+
+// Nibble i of w as code_bias + q / code_unit: an and, an or and a shift where a conversion would take a pipe that runs at a quarter's rate.
+constexpr float code_unit = 16, code_bias = 1;
+template <int i> DEVICE float code(u32 w) {
+  u32 bits = i < 5 ? w << (19 - 4 * (i < 5 ? i : 0)) : w >> (4 * (i < 5 ? 5 : i) - 19);
+  return __builtin_bit_cast(float, (bits & 0x00780000u) | 0x3f800000u);
+}
+// Byte i of w, a signed number: put into the mantissa of 2^23 by a permutation.
+template <int i> DEVICE float byte_of(u32 w) {
+  return __builtin_bit_cast(float, (u32)__nvvm_prmt(w ^ 0x80808080u, 0x4b000000u, 0x7650 | i)) - 8388736.0f;
+}
+
+#elif defined(__AMDGCN__)
+
+DEVICE int thread() { return __builtin_amdgcn_workitem_id_x(); }
+DEVICE int block_number() { return __builtin_amdgcn_workgroup_id_x(); }
+DEVICE void barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+DEVICE void fence() { __builtin_amdgcn_fence(__ATOMIC_ACQ_REL, "agent"); }
+DEVICE int atomic_add(int *p, int x) { return __hip_atomic_fetch_add(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT); }
+DEVICE void atomic_max(u64 *p, u64 x) { __hip_atomic_fetch_max(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT); }
+DEVICE void atomic_add(SHARED u64 *p, u64 x) { __hip_atomic_fetch_add(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP); }
+
+// Lane i's x goes to lane i ^ mask: within rows of 16 lanes by DPP, across the two rows by permlanex16.
+template <int mask> DEVICE int swap(int x) {
+  if constexpr (mask == 16) return (int)__builtin_amdgcn_permlanex16(0u, (u32)x, 0x76543210u, 0xfedcba98u, false, false);
+  else return __builtin_amdgcn_update_dpp(0, x, 0x160 | mask, 15, 15, true);
+}
+DEVICE int from_lane(int x, int lane) { return __builtin_amdgcn_ds_bpermute(4 * lane, x); }
+
+DEVICE float power2(float x) { return __builtin_amdgcn_exp2f(x); }
+DEVICE float log2(float x) { return __builtin_amdgcn_logf(x); }
+DEVICE float inverse(float x) { return __builtin_amdgcn_rcpf(x); }
+DEVICE float root(float x) { return __builtin_amdgcn_sqrtf(x); }
+
+constexpr float code_unit = 1, code_bias = 0;
+template <int i> DEVICE float code(u32 w) { return (float)(w >> 4 * i & 15); }
+template <int i> DEVICE float byte_of(u32 w) { return (float)(int)(signed char)(w >> 8 * i); }
+
+#else
+#error "hipc has no GPU of this family"
+#endif
+
+template <int mask> DEVICE float swap(float x) { return __builtin_bit_cast(float, swap<mask>(__builtin_bit_cast(int, x))); }
+DEVICE float from_lane(float x, int lane) { return __builtin_bit_cast(float, from_lane(__builtin_bit_cast(int, x), lane)); }
+
+DEVICE int lane() { return thread() % warp_size; }
+DEVICE int warp() { return thread() / warp_size; }
+
+DEVICE float exponential(float x) { return power2(x * 1.44269504f); }
+DEVICE float over(float a, float b) { return a * inverse(b); }
+DEVICE float greater(float a, float b) { return a > b ? a : b; }  // b where either is NaN
+DEVICE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
+DEVICE f4 load4(const float *p) { return *(const f4 *)p; }
+DEVICE void store4(float *p, f4 a) { *(f4 *)p = a; }
+DEVICE float brain(u16 x) { return __builtin_bit_cast(float, (u32)x << 16); }
+
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+// How many of a bucket's T rows are live. A decode bucket has one row, always live, and its cell is not read.
+template <int T> DEVICE int live_rows(const int *live) {
+  if constexpr (T == 1) return 1;
+  int n = *live;
+  return n < 0 ? 0 : n > T ? T : n;
+}
+
+// Sums and maxima over lanes whose numbers differ in the bits of From, 2 From, ... 16 below Below; all of them have it.
+template <int From = 1, int Below = 32> DEVICE float warp_sum(float x) {
+  if constexpr (From < Below) return warp_sum<2 * From, Below>(x + swap<From>(x));
+  else return x;
+}
+template <int From = 1, int Below = 32> DEVICE float warp_max(float x) {
+  if constexpr (From < Below) return warp_max<2 * From, Below>(greater(x, swap<From>(x)));
+  else return x;
+}
+
+// The sum over a block of Threads; all threads have it. Two of them need a barrier between.
+template <int Threads> DEVICE float block_sum(float x) {
+  static SHARED float part[Threads / warp_size];
+  x = warp_sum(x);
+  if (lane() == 0) part[warp()] = x;
+  barrier();
+  x = 0;
+  UNROLL for (int i = 0; i < Threads / warp_size; i++) x += part[i];
+  barrier();
+  return x;
+}
+
+// The last block of a launch to come here gets true, in all threads; what the others have written is there for it. The ticket is 0
+// before and after. Nobody waits.
+DEVICE bool last_block(int *ticket, int blocks) {
+  static SHARED int last;
+  fence();
+  barrier();
+  if (thread() == 0) {
+    last = atomic_add(ticket, 1) == blocks - 1;
+    if (last) *ticket = 0;
+  }
+  barrier();
+  if (last) fence();
+  return last;
+}
+
+}  // namespace hipc

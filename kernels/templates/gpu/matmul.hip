@@ -1,0 +1,88 @@
+// matmul.hip: products with a weight w of N rows of K, and what may follow them in the same launch. y[t, n] = Σ x[t, k] w[n, k].
+//
+// Grid of all: ceil(ceil(N / 16) / (8 / Split)) · T / R: blocks of 8 warps, R rows of x each (product.hip).
+#pragma once
+#include "norm.hip"
+#include "product.hip"
+
+namespace hipc {
+
+// end(row, n, sum) for each live row of the block and each of its n below N.
+template <class W, int K, int N, int T, int Split, class End>
+DEVICE void product(const float *x, const u8 *w, const int *live, int block, End end) {
+  Place<N, T, Split> p(block);
+  int rows = live_rows<T>(live) - p.row;
+  if (rows <= 0) return;
+  f4 acc[p.R];
+  UNROLL for (int r = 0; r < p.R; r++) acc[r] = f4(0.0f);
+  if (p.live()) dot<W, K, p.R>(x + (long)p.row * K, w + p.group * group_bytes<W, K>, p.part, Split, acc);
+  finish<Split, p.R>(acc, rows, p.live(), [&](int r, int i, float s) {
+    int n = p.group * 16 + i;
+    if (N % 16 == 0 || n < N) end(p.row + r, n, s);
+  });
+}
+
+template <class W, int K, int N, int T, int Split> DEVICE void matmul(const float *x, const u8 *w, const int *live, float *y, int block) {
+  product<W, K, N, T, Split>(x, w, live, block, [&](int t, int n, float s) { y[(long)t * N + n] = s; });
+}
+
+// y = h + x · w. y may be h.
+template <class W, int K, int N, int T, int Split>
+DEVICE void matmul_add(const float *x, const u8 *w, const float *h, const int *live, float *y, int block) {
+  product<W, K, N, T, Split>(x, w, live, block, [&](int t, int n, float s) { y[(long)t * N + n] = h[(long)t * N + n] + s; });
+}
+
+// s = h + x · w and, in the block that ends last, n = rmsnorm(s) g: one row. s may be h.
+template <class W, int K, int N, int Split, class Eps>
+DEVICE void matmul_add_norm(const float *x, const u8 *w, const float *h, const float *g, int *ticket, float *s, float *n, int block) {
+  matmul_add<W, K, N, 1, Split>(x, w, h, nullptr, s, block);
+  if (last_block(ticket, Place<N, 1, Split>::tiles)) rmsnorm_row<N, Eps>(s, g, n);
+}
+
+// The gates' activations.
+struct Silu { static DEVICE float of(float x) { return over(x, 1 + exponential(-x)); } };
+struct GeluTanh {
+  static DEVICE float of(float x) { return over(x, 1 + exponential(-x * fma(x * x, 2 * 0.79788456f * 0.044715f, 2 * 0.79788456f))); }
+};
+
+// y = act(a · wa) (b · wb), both of N rows; each in its own format.
+template <class Act, class WA, class WB, int K, int N, int T, int Split>
+DEVICE void gated(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {
+  Place<N, T, Split> p(block);
+  int rows = live_rows<T>(live) - p.row;
+  if (rows <= 0) return;
+  f4 acc[2 * p.R];
+  UNROLL for (int r = 0; r < 2 * p.R; r++) acc[r] = f4(0.0f);
+  if (p.live()) {
+    dot<WA, K, p.R>(a + (long)p.row * K, wa + p.group * group_bytes<WA, K>, p.part, Split, acc);
+    dot<WB, K, p.R>(b + (long)p.row * K, wb + p.group * group_bytes<WB, K>, p.part, Split, acc + p.R);
+  }
+  // Gate and value of an output come to the same thread: they're 16 R sums apart.
+  UNROLL for (int i = 0; i < 2 * p.R; i++) UNROLL for (int j = 0; j < 4; j++) acc[i][j] = warp_sum<4>(acc[i][j]);
+  static SHARED float part[warps][2 * p.R][16];
+  if (lane() < 4) UNROLL for (int i = 0; i < 2 * p.R; i++) UNROLL for (int j = 0; j < 4; j++) part[warp()][i][lane() * 4 + j] = acc[i][j];
+  barrier();
+  if (!p.live()) return;
+  int set = warp() / Split * Split;
+  for (int i = thread() % (Split * warp_size); i < p.R * 16; i += Split * warp_size) {
+    float g = 0, u = 0;
+    UNROLL for (int q = 0; q < Split; q++) g += part[set + q][i / 16][i % 16], u += part[set + q][p.R + i / 16][i % 16];
+    int n = p.group * 16 + i % 16, t = p.row + i / 16;
+    if (i / 16 < rows && n < N) y[(long)t * N + n] = Act::of(g) * u;
+  }
+}
+
+template <class WG, class WU, int K, int N, int T, int Split>
+DEVICE void swiglu(const float *x, const u8 *wg, const u8 *wu, const int *live, float *y, int block) {
+  gated<Silu, WG, WU, K, N, T, Split>(x, wg, x, wu, live, y, block);
+}
+template <class WG, class WU, int K, int N, int T, int Split>
+DEVICE void geglu(const float *x, const u8 *wg, const u8 *wu, const int *live, float *y, int block) {
+  gated<GeluTanh, WG, WU, K, N, T, Split>(x, wg, x, wu, live, y, block);
+}
+template <class WA, class WB, int K, int N, int T, int Split>
+DEVICE void swiglu2(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {
+  gated<Silu, WA, WB, K, N, T, Split>(a, wa, b, wb, live, y, block);
+}
+
+}  // namespace hipc

@@ -1,0 +1,57 @@
+// norm.hip: rmsnorm alone and after an addition or an embedding: rmsnorm(x) = x / sqrt(mean(x²) + eps) · w. A block takes a row.
+#pragma once
+#include "embed.hip"
+
+namespace hipc {
+
+// y may be x. All threads of the block.
+template <int D, class Eps, int Threads = 256> DEVICE void rmsnorm_row(const float *x, const float *w, float *y) {
+  float sum = 0;
+  for (int i = thread(); i < D; i += Threads) sum = fma(x[i], x[i], sum);
+  float r = inverse(root(block_sum<Threads>(sum) / D + (float)Eps::value));
+  for (int i = thread(); i < D; i += Threads) y[i] = x[i] * r * w[i];
+}
+
+// x[T, R, D]: R rows (heads) a token, one w[D] for all. Grid T R.
+template <int R, int D, class Eps, int T> DEVICE void rmsnorm(const float *x, const float *w, const int *live, float *y, int block) {
+  if (block / R >= live_rows<T>(live)) return;
+  rmsnorm_row<D, Eps>(x + (long)block * D, w, y + (long)block * D);
+}
+
+// s = h + y, n = rmsnorm(s) w. s may be h or y. Grid T.
+template <int D, class Eps, int T>
+DEVICE void add_norm(const float *h, const float *y, const float *w, const int *live, float *s, float *n, int block) {
+  if (block >= live_rows<T>(live)) return;
+  long at = (long)block * D;
+  for (int i = thread(); i < D; i += 256) s[at + i] = h[at + i] + y[at + i];
+  rmsnorm_row<D, Eps>(s + at, w, n + at);
+}
+
+// s = h + rmsnorm(y) w. s may be h or y. Grid T.
+template <int D, class Eps, int T> DEVICE void norm_add(const float *h, const float *y, const float *w, const int *live, float *s, int block) {
+  if (block >= live_rows<T>(live)) return;
+  long at = (long)block * D;
+  float sum = 0;
+  for (int i = thread(); i < D; i += 256) sum = fma(y[at + i], y[at + i], sum);
+  float r = inverse(root(block_sum<256>(sum) / D + (float)Eps::value));
+  for (int i = thread(); i < D; i += 256) s[at + i] = fma(y[at + i] * r, w[i], h[at + i]);
+}
+
+// s = h + rmsnorm(y) w, n = rmsnorm(s) g. Grid T.
+template <int D, class Eps, int T>
+DEVICE void norm_add_norm(const float *h, const float *y, const float *w, const float *g, const int *live, float *s, float *n, int block) {
+  if (block >= live_rows<T>(live)) return;
+  long at = (long)block * D;
+  norm_add<D, Eps, T>(h, y, w, live, s, block);
+  rmsnorm_row<D, Eps>(s + at, g, n + at);  // each thread reads what it has written
+}
+
+// h = the embedding, n = rmsnorm(h) g. Grid T.
+template <class W, int N, int D, class Eps, int T>
+DEVICE void embed_norm(const int *tokens, const u8 *w, const float *g, const int *live, float *h, float *n, int block) {
+  if (block >= live_rows<T>(live)) return;
+  embed_row<W, N, D>(tokens[block], w, h + (long)block * D);
+  rmsnorm_row<D, Eps>(h + (long)block * D, g, n + (long)block * D);
+}
+
+}  // namespace hipc
