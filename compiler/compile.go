@@ -22,6 +22,7 @@ import (
 	"hipc/codegen"
 	"hipc/fusion"
 	"hipc/ir"
+	"hipc/ir/syntax"
 	"hipc/runtime/plan"
 	"hipc/runtime/weights"
 )
@@ -33,6 +34,7 @@ type Options struct {
 	Target  string            // a row of codegen's table, or cpu
 	Out     string            // the artifact's folder
 	NoFuse  bool              // primitive ops only: what every fusion is measured and checked against
+	Without []string          // fuse rules that are left out: what one fusion is measured against
 	Set     map[string]string // dims and reals that override the checkpoint's and the text's
 	Context int               // longest context in tokens; 0: the checkpoint's, at most DefaultContext
 	Version string            // hipc's own, for the manifest
@@ -247,11 +249,28 @@ func (c *compilation) fuse() error {
 			return err
 		}
 		o.Off = c.opts.NoFuse
+		if o.Rules, err = without(o.Rules, c.opts.Without); err != nil {
+			return err
+		}
 		if b.model, b.report, err = fusion.PlanModel(b.model, o); err != nil {
 			return fmt.Errorf("bucket %s: %w", b.Name, err)
 		}
 	}
 	return nil
+}
+
+// without leaves rules out, by name.
+func without(rules []*fusion.Rule, names []string) ([]*fusion.Rule, error) {
+	var all []string
+	for _, r := range rules {
+		all = append(all, r.Name)
+	}
+	for _, n := range names {
+		if !slices.Contains(all, n) {
+			return nil, fmt.Errorf("no fuse rule is called %s%s", n, syntax.DidYouMean(n, all))
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(rules), func(r *fusion.Rule) bool { return slices.Contains(names, r.Name) }), nil
 }
 
 func (c *compilation) place() error {

@@ -20,7 +20,7 @@ const (
 )
 
 // Registry is every kernel there is. Among rows of one op the first that fits is taken.
-var Registry = slices.Concat(named, families, rotations, deltas, experts, elementwise())
+var Registry = slices.Concat(named, families, rotations, deltas, experts, elementwise(), onGPU)
 
 var named = []Kernel{
 	{Op: "embed", Sig: "i32[], W[V,D] -> act[D]", Formats: plain, Layout: "x16", Cells: "live",

@@ -39,12 +39,8 @@ everything but the compiled object, and says what to install.
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Model, o.Version = args[0], version()
-			switch fuse {
-			case "on":
-			case "off":
-				o.NoFuse = true
-			default:
-				return usage{fmt.Errorf("-fuse=%s: want on or off", fuse)}
+			if err := fusing(&o, fuse); err != nil {
+				return err
 			}
 			if after != "" {
 				text, err := compiler.After(o, after, bucket)
@@ -67,12 +63,28 @@ everything but the compiled object, and says what to install.
 	f.StringVar(&o.Weights, "weights", "", "checkpoint: a .gguf, a .safetensors, an index.json, or a folder with config.json")
 	f.StringVar(&o.Target, "target", "cpu", "target: cpu takes the better of cpu_v3 and cpu_v4 that fits this machine")
 	f.StringVarP(&o.Out, "out", "o", "", "the artifact's folder (default out/MODEL)")
-	f.StringVar(&fuse, "fuse", "on", "off: primitive ops only")
+	f.StringVar(&fuse, "fuse", "on", "off: primitive ops only; -RULE,-RULE: without these rules")
 	f.StringVar(&after, "after", "", "print the graph after this pass, in the model language, and stop")
 	f.StringVar(&bucket, "bucket", "decode_1", "with -after: the bucket to print")
 	f.StringToStringVar(&o.Set, "set", nil, "NAME=VALUE: override a dim or a real")
 	f.IntVar(&o.Context, "context", 0, "longest context in tokens (default the checkpoint's, at most 8192)")
 	return c
+}
+
+// fusing reads -fuse=on, off, or rules to leave out: -fuse=-swiglu,-add_norm.
+func fusing(o *compiler.Options, fuse string) error {
+	switch {
+	case fuse == "on":
+	case fuse == "off":
+		o.NoFuse = true
+	case strings.HasPrefix(fuse, "-"):
+		for _, r := range strings.Split(fuse, ",") {
+			o.Without = append(o.Without, strings.TrimPrefix(strings.TrimSpace(r), "-"))
+		}
+	default:
+		return usage{fmt.Errorf("-fuse=%s: want on, off, or rules to leave out: -fuse=-swiglu", fuse)}
+	}
+	return nil
 }
 
 // bar shows packing on a terminal, and nothing elsewhere.

@@ -14,7 +14,7 @@ import (
 func explainCommand() *cobra.Command {
 	var o compiler.Options
 	var asJSON bool
-	var bucket string
+	var bucket, fuse string
 	c := &cobra.Command{
 		Use:   "explain MODEL.yaml|DIR",
 		Short: "say what was fused and why, and what a token costs",
@@ -32,6 +32,9 @@ the table of machines; none is measured.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Model = args[0]
+			if err := fusing(&o, fuse); err != nil {
+				return err
+			}
 			e, err := compiler.Explain(o)
 			if err != nil {
 				return err
@@ -49,6 +52,7 @@ the table of machines; none is measured.`,
 	f.StringVar(&o.Target, "target", "cpu", "target")
 	f.StringToStringVar(&o.Set, "set", nil, "NAME=VALUE: override a dim or a real")
 	f.IntVar(&o.Context, "context", 0, "longest context in tokens")
+	f.StringVar(&fuse, "fuse", "on", "as for compile")
 	f.StringVar(&bucket, "bucket", "decode_1", "the bucket whose rules are listed; all: every one")
 	f.BoolVar(&asJSON, "json", false, "print everything as JSON")
 	return c

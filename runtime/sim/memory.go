@@ -25,7 +25,7 @@ type allocation struct {
 	readOnly bool
 	freed    bool
 	size     uint64
-	cells    [][]cell // who wrote and read each dword, by pages of cellPage
+	history  history
 }
 
 func (a *allocation) String() string {
@@ -94,7 +94,7 @@ func (m *memory) free(p uint64) error {
 		return fmt.Errorf("%#x isn't the start of a block of memory", p)
 	}
 	m.counted -= int64(a.size)
-	a.freed, a.b, a.cells = true, nil, nil
+	a.freed, a.b, a.history = true, nil, history{}
 	return nil
 }
 

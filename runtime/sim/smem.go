@@ -1,8 +1,6 @@
 package sim
 
-import (
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // scalarLoads: name to the number of registers.
 var scalarLoads = map[string]int{"s_load_b32": 1, "s_load_b64": 2, "s_load_b128": 4, "s_load_b256": 8, "s_load_b512": 16}
@@ -41,7 +39,7 @@ func scalarLoad(w *wave, in *inst) {
 	w.count.Read += int64(have)
 	b := a.b[at-a.at:]
 	if w.block.launch.races && !a.readOnly {
-		w.readCells(a, at-a.at, uint64(have), -1)
+		w.readCells(a, at-a.at, uint64(have), -1, false)
 	}
 	for i := range n / 4 {
 		if 4*i+4 > have {

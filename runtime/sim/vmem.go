@@ -1,6 +1,9 @@
 package sim
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // An access says what an instruction that accesses memory moves.
 type access struct {
@@ -100,7 +103,7 @@ func vectorLoad(w *wave, in *inst) {
 			return
 		}
 		if races && !a.readOnly {
-			w.readCells(a, off, uint64(n), i)
+			w.readCells(a, off, uint64(n), i, in.mod.glc)
 		}
 		w.load(in.mem, a.b[off:off+uint64(n)], i, in.d.reg)
 		w.clean(in.mem, i, in.d.reg)
@@ -197,9 +200,4 @@ func (w *wave) gather(t *access, b *[16]byte, lane, r int) (bad uint32) {
 	return bad & (1<<t.bytes - 1)
 }
 
-func ones(m uint32) (n int) {
-	for ; m != 0; m &= m - 1 {
-		n++
-	}
-	return n
-}
+func ones(m uint32) int { return bits.OnesCount32(m) }

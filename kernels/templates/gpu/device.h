@@ -56,7 +56,7 @@ DEVICE void barrier() { __syncthreads(); }
 DEVICE void fence() { __nvvm_membar_gl(); }
 DEVICE int atomic_add(int *p, int x) { return __nvvm_atom_add_gen_i(p, x); }
 DEVICE void atomic_max(u64 *p, u64 x) { __nvvm_atom_max_gen_ull((unsigned long long *)p, x); }
-DEVICE void atomic_add(SHARED u64 *p, u64 x) { __nvvm_atom_add_gen_ll((long long *)p, (long long)x); }
+DEVICE void atomic_add(u64 *p, u64 x) { __nvvm_atom_add_gen_ll((long long *)p, (long long)x); }
 
 template <int mask> DEVICE int swap(int x) { return __nvvm_shfl_sync_bfly_i32(-1, x, mask, 31); }
 DEVICE int from_lane(int x, int lane) { return __nvvm_shfl_sync_idx_i32(-1, x, lane, 31); }
@@ -89,7 +89,7 @@ DEVICE void barrier() {
 DEVICE void fence() { __builtin_amdgcn_fence(__ATOMIC_ACQ_REL, "agent"); }
 DEVICE int atomic_add(int *p, int x) { return __hip_atomic_fetch_add(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT); }
 DEVICE void atomic_max(u64 *p, u64 x) { __hip_atomic_fetch_max(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT); }
-DEVICE void atomic_add(SHARED u64 *p, u64 x) { __hip_atomic_fetch_add(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP); }
+DEVICE void atomic_add(u64 *p, u64 x) { __hip_atomic_fetch_add(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP); }
 
 // Lane i's x goes to lane i ^ mask: within rows of 16 lanes by DPP, across the two rows by permlanex16.
 template <int mask> DEVICE int swap(int x) {

@@ -10,8 +10,8 @@ namespace hipc {
 
 constexpr int threads = 256, warps = threads / warp_size;
 
-// Rows of x that a block takes at a time: the most of 8, 4, 2 and 1 that divides T.
-template <int T> constexpr int rows_of = T % 8 == 0 ? 8 : T % 4 == 0 ? 4 : T % 2 == 0 ? 2 : 1;
+// Rows of x that a block takes at a time.
+template <int T> constexpr int rows_of = T % 8 == 0 ? 8 : 1;
 
 template <class W, int j, int R> DEVICE void times(const W &f, const float (&x)[R][W::per], f4 *q) {
   f4 v = {f.template value<j>(0), f.template value<j>(1), f.template value<j>(2), f.template value<j>(3)};

@@ -1,0 +1,112 @@
+package kernels
+
+import (
+	"slices"
+	"strings"
+)
+
+// gpus are the targets whose kernels come of templates/gpu: gfx1100, gfx1151, sm_90, sm_86.
+const gpus = "[gs][fm]*"
+
+// What a launch of a product is, by the bucket's rows and the weight's: a group of 16 rows a block, its K split among 8 warps;
+// or where there are groups enough, a warp a group; and of many rows eight at a time, so that a weight is decoded once for them.
+var products = []struct{ where, grid, split string }{
+	{"T == 1 and N >= 8192", "((N+15)/16+7)/8", "1"},
+	{"T == 1", "(N+15)/16", "8"},
+	{"T % 8 == 0", "((N+15)/16+7)/8 * (T/8)", "1"},
+	{"T > 1", "(N+15)/16 * T", "8"},
+}
+
+// The query heads of a block of attention, which all share a key head: all of them where that's few enough.
+var queries = []struct{ where, count string }{
+	{"H / KV * D <= 512", "H/KV"},
+	{"H / KV % 4 == 0 and D <= 128", "4"},
+	{"H / KV % 2 == 0", "2"},
+	{"", "1"},
+}
+
+// onGPU are the kernels of templates/gpu.
+var onGPU = slices.Concat(gpuProducts(), gpuAttention(), gpuElementwise(), []Kernel{
+	{Op: "embed", Sig: "i32[], W[V,D] -> act[D]", Formats: plain, Layout: "x16", Cells: "live",
+		Inst: "embed<W, V, D, T>", Header: "embed.hip", Grid: "T", Block: "256", Targets: gpus},
+	{Op: "embed_norm", Sig: "i32[], W[V,D], f32[D], eps:real -> act[D], act[D]", Formats: plain, Layout: "x16", Cells: "live",
+		Inst: "embed_norm<W, V, D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
+	{Op: "rmsnorm", Sig: "act[..R,D], f32[D], eps:real -> act[..R,D]", Cells: "live",
+		Inst: "rmsnorm<R, D, eps, T>", Header: "norm.hip", Grid: "T * R", Block: "256", Targets: gpus},
+	{Op: "rmsnorm", Sig: "act[..R,D], f32[..R,D], eps:real -> act[..R,D]", Cells: "live",
+		Inst: "rmsnorm<1, R*D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
+	{Op: "add_norm", Sig: "act[D], act[D], f32[D], eps:real -> act[D], act[D]", Cells: "live",
+		Inst: "add_norm<D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
+	{Op: "norm_add", Sig: "act[D], act[D], f32[D], eps:real -> act[D]", Cells: "live",
+		Inst: "norm_add<D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
+	{Op: "norm_add_norm", Sig: "act[D], act[D], f32[D], f32[D], eps:real -> act[D], act[D]", Cells: "live",
+		Inst: "norm_add_norm<D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
+	{Op: "append", Sig: "act[KV,D], act[KV,D] -> kv[KV,D]", Cells: "pos live table",
+		Inst: "append<KV, D, P, T>", Header: "pages.hip", Grid: "T", Block: "256", Where: "D % 8 == 0", Targets: gpus},
+	{Op: "argmax", Sig: "act[V] -> i32[]",
+		Inst: "argmax<V>", Header: "tail.hip", Grid: "1", Block: "1024", Where: "T == 1", Targets: gpus},
+	{Op: "matmul_argmax", Sig: "act[..K], W[N,K] -> act[N], i32[]", Formats: plain, Layout: "x16", Cells: Ticket,
+		Inst: "matmul_argmax<W, K, N, 1>", Header: "tail.hip", Grid: "((N+15)/16+7)/8", Block: "256", Where: "T == 1", Targets: gpus},
+	{Op: "sample", Sig: "act[V] -> i32[]", Cells: "params rng counts",
+		Inst: "sample<V>", Header: "tail.hip", Grid: "1", Block: "1024", Where: "T == 1 and V <= 524288", Targets: gpus},
+	{Op: "split", Sig: "act[..R,A+B], [A], [B] -> act[..R,A], act[..R,B]", Cells: "live",
+		Inst: "split<R, A, B, T>", Header: "elementwise.hip", Grid: "T", Block: "256", Targets: gpus},
+	{Op: "split", Sig: "act[..R,A+B+D], [A], [B], [D] -> act[..R,A], act[..R,B], act[..R,D]", Cells: "live",
+		Inst: "split3<R, A, B, D, T>", Header: "elementwise.hip", Grid: "T", Block: "256", Targets: gpus},
+})
+
+func gpuProducts() []Kernel {
+	var list []Kernel
+	for _, p := range products {
+		row := func(op, sig, inst string) {
+			list = append(list, Kernel{Op: op, Sig: sig, Formats: plain, Layout: "x16", Cells: "live", Inst: inst + ", N, T, " + p.split + ">",
+				Header: "matmul.hip", Grid: p.grid, Block: "256", Where: p.where, Targets: gpus})
+		}
+		row("matmul", "act[..K], W[..N,K] -> act[..N]", "matmul<W, K")
+		row("matmul_add", "act[..K], W[..N,K], act[..N] -> act[..N]", "matmul_add<W, K")
+		row("swiglu", "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", "swiglu<WG, WU, K")
+		row("geglu", "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", "geglu<WG, WU, K")
+		row("swiglu2", "act[..K], WG[..N,K], act[..K], WU[..N,K] -> act[..N]", "swiglu2<WG, WU, K")
+	}
+	return append(list, Kernel{Op: "matmul_add_norm", Sig: "act[..K], W[N,K], act[N], f32[N], eps:real -> act[N], act[N]", Formats: plain, Layout: "x16", Cells: Ticket,
+		Inst: "matmul_add_norm<W, K, N, 8, eps>", Header: "matmul.hip", Grid: "(N+15)/16", Block: "256", Where: "T == 1", Targets: gpus})
+}
+
+func gpuAttention() []Kernel {
+	var list []Kernel
+	for _, r := range []struct{ sig, theta, where string }{{unscaled, "theta", " and factor == 1"}, {scaled, slowed, ""}} {
+		row := func(op, sig, inst) {
+			list = append(list, Kernel{Op: op, Sig: sig, Cells: "pos live table", Inst: inst + r.theta + ", P, T>", Header: "rope.hip",
+				Grid: "T * KV", Block: "256", Where: "D % 8 == 0 and H % KV == 0" + r.where, Targets: gpus})
+		}
+		list = append(list, Kernel{Op: "rope", Sig: "act[..H,D], theta:real, width:int" + r.sig + " -> act[..H,D]", Cells: "pos live",
+			Inst: "rope<H, D, width, " + r.theta + ", T>", Header: "rope.hip", Grid: "T", Block: "256", Where: strings.TrimPrefix(r.where, " and "), Targets: gpus})
+		row("rope_append", "act[H,D], act[KV,D], act[KV,D], theta:real, width:int"+r.sig+" -> act[H,D], kv[KV,D]", "rope_append<H, KV, D, width, ")
+		row("norm_rope_append", "act[H,D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int"+r.sig+" -> act[H,D], kv[KV,D]",
+			"norm_rope_append<H, KV, D, width, eps, ")
+		row("split_norm_rope_append", "act[H,2*D], [D], [D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int"+r.sig+" -> act[H,D], act[H,D], kv[KV,D]",
+			"split_norm_rope_append<H, KV, D, width, eps, ")
+	}
+	for _, q := range queries {
+		where := "D % 8 == 0 and D <= 256 and H % KV == 0"
+		if q.where != "" {
+			where += " and " + q.where
+		}
+		row := func(op, sig string) {
+			list = append(list, Kernel{Op: op, Sig: sig, Cells: "pos live table", Inst: op + "<H, KV, D, P, scale, window, " + q.count + ", T>",
+				Header: "attend.hip", Grid: "T * (H/(" + q.count + "))", Block: "256", Where: where, Targets: gpus})
+		}
+		row("attend_kv", "act[H,D], kv[KV,D], scale:real, window:int -> act[H,D]")
+		row("attend_gate", "act[H,D], kv[KV,D], act[H,D], scale:real, window:int -> act[H,D]")
+	}
+	return list
+}
+
+func gpuElementwise() []Kernel {
+	list := elementwise()
+	for i := range list {
+		list[i].Header, list[i].Block, list[i].Targets = "elementwise.hip", "256", gpus
+		list[i].Grid = strings.ReplaceAll(strings.ReplaceAll(list[i].Grid, "4095", "1023"), "4096", "1024")
+	}
+	return list
+}

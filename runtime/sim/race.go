@@ -1,0 +1,217 @@
+package sim
+
+import "fmt"
+
+// Races. Each dword of global memory and of LDS has a cell: who wrote it last and who read it since. Time within a block
+// is counted in ticks: a barrier begins a new one, and so does whatever publishes writes. An access that another wave's
+// or block's access doesn't come before in every order is a fault: between waves of a block a barrier orders, between
+// blocks only an atomic read-modify-write with fences around it does (see order).
+
+// A cell is the history of a dword in the current launch (of LDS: in the current block), or of one byte where waves share
+// the dword.
+type cell struct {
+	wLaunch, wBlock, wTick         uint32
+	rLaunch, rBlock, rTick, rWaves uint32
+	wWave                          uint8
+	wMask, rMask                   uint8 // bytes
+	wAtomic                        bool
+	split                          bool
+}
+
+const (
+	cellPage = 1024 // dwords
+	several  = ^uint32(0)
+)
+
+// A history is the cells of an allocation or of LDS.
+type history struct {
+	pages [][]cell
+	split map[uint64]*[4]cell
+}
+
+func (h *history) cell(dword, total uint64) *cell {
+	if h.pages == nil {
+		h.pages = make([][]cell, (total/4+cellPage)/cellPage+1)
+	}
+	p := &h.pages[dword/cellPage]
+	if *p == nil {
+		*p = make([]cell, cellPage)
+	}
+	return &(*p)[dword%cellPage]
+}
+
+// An actor is who accesses: a wave in its block, at a time.
+type actor struct {
+	launch, block, tick, epoch uint32 // of an epoch's first tick: what is older lies before a barrier
+	wave                       uint8
+	lane                       int
+	atomic                     bool
+	at                         uint64 // the address, for messages
+	lds                        bool
+}
+
+// each calls f with the cells of n bytes at off.
+func (h *history) each(off, n, total uint64, who *actor, f func(c *cell, who *actor, mask uint8) error) error {
+	for n > 0 {
+		d := off / 4
+		k := min(4-off%4, n)
+		mask := uint8((1<<k - 1) << (off % 4))
+		c := h.cell(d, total)
+		if !c.split && mask != 15 && c.foreign(who) {
+			h.divide(d, c)
+		}
+		if c.split {
+			for i := range 4 {
+				if mask>>i&1 != 0 {
+					if err := f(&h.split[d][i], who, 15); err != nil {
+						return err
+					}
+				}
+			}
+		} else if err := f(c, who, mask); err != nil {
+			return err
+		}
+		off, n = off+k, n-k
+	}
+	return nil
+}
+
+// foreign: someone else, or the same wave at another time, has been here in this launch.
+func (c *cell) foreign(who *actor) bool {
+	return c.wLaunch == who.launch && (c.wBlock != who.block || c.wWave != who.wave || c.wTick != who.tick) ||
+		c.rLaunch == who.launch && (c.rBlock != who.block || c.rWaves != 1<<who.wave || c.rTick != who.tick)
+}
+
+// divide gives each byte of a dword a cell of its own.
+func (h *history) divide(d uint64, c *cell) {
+	var four [4]cell
+	for i := range four {
+		x := *c
+		if c.wMask>>i&1 == 0 {
+			x.wLaunch = 0
+		}
+		if c.rMask>>i&1 == 0 {
+			x.rLaunch = 0
+		}
+		x.wMask, x.rMask = 15, 15
+		four[i] = x
+	}
+	if h.split == nil {
+		h.split = map[uint64]*[4]cell{}
+	}
+	h.split[d] = &four
+	c.split = true
+}
+
+// where says for a message what was accessed.
+func (who *actor) where() string {
+	if who.lds {
+		return fmt.Sprintf("LDS at byte %d", who.at)
+	}
+	return fmt.Sprintf("memory at %#x", who.at)
+}
+
+// afterWrite says whether the last write comes before this access in every order.
+func (w *wave) afterWrite(c *cell, who *actor, verb string) error {
+	if c.wLaunch != who.launch || c.wAtomic && who.atomic {
+		return nil
+	}
+	if c.wBlock == who.block {
+		if c.wWave == who.wave || c.wTick < who.epoch {
+			return nil
+		}
+		return fmt.Errorf("a race: %s %s that wave %d wrote since the last barrier", verb, who.where(), c.wWave)
+	}
+	if w.follows(c.wBlock, c.wWave, c.wTick) {
+		return nil
+	}
+	return fmt.Errorf("a race: %s %s that block %d, wave %d wrote in the same launch, with no atomic and fences between them", verb, who.where(), c.wBlock, c.wWave)
+}
+
+func (w *wave) noteRead(c *cell, who *actor, mask uint8) error {
+	if err := w.afterWrite(c, who, "reads"); err != nil || who.atomic {
+		return err
+	}
+	one := uint32(1) << who.wave
+	switch {
+	case c.rLaunch != who.launch:
+		c.rLaunch, c.rBlock, c.rTick, c.rWaves, c.rMask = who.launch, who.block, who.tick, one, mask
+	case c.rBlock != who.block:
+		c.rBlock, c.rMask = several, c.rMask|mask
+	case c.rTick < who.epoch:
+		c.rTick, c.rWaves, c.rMask = who.tick, one, mask
+	default:
+		c.rTick, c.rWaves, c.rMask = who.tick, c.rWaves|one, c.rMask|mask
+	}
+	return nil
+}
+
+func (w *wave) noteWrite(c *cell, who *actor, mask uint8) error {
+	if !(c.wAtomic && !who.lds && w.took(who.at)) { // who took the ticket last may put the counter back
+		if err := w.afterWrite(c, who, "writes"); err != nil {
+			return err
+		}
+	}
+	if c.rLaunch == who.launch {
+		others := c.rWaves &^ (1 << who.wave)
+		switch {
+		case c.rBlock == who.block:
+			if c.rTick >= who.epoch && others != 0 {
+				return fmt.Errorf("a race: writes %s that wave %d read since the last barrier", who.where(), first(others))
+			}
+		case c.rBlock == several:
+			if len(w.acquired) == 0 && len(w.block.acquired) == 0 {
+				return fmt.Errorf("a race: writes %s that several blocks read in the same launch", who.where())
+			}
+		default:
+			for i := range lanes {
+				if c.rWaves>>i&1 != 0 && !w.follows(c.rBlock, uint8(i), c.rTick) {
+					return fmt.Errorf("a race: writes %s that block %d, wave %d read in the same launch, with no atomic and fences between them", who.where(), c.rBlock, i)
+				}
+			}
+		}
+	}
+	same := c.wLaunch == who.launch && c.wBlock == who.block && c.wWave == who.wave && c.wTick == who.tick
+	if same {
+		mask |= c.wMask
+	}
+	c.wLaunch, c.wBlock, c.wTick, c.wWave, c.wMask, c.wAtomic = who.launch, who.block, who.tick, who.wave, mask, who.atomic
+	return nil
+}
+
+func (w *wave) actor(lane int, atomic bool, at uint64, lds bool) actor {
+	b := w.block
+	who := actor{b.launch.serial, uint32(b.id), b.tick, b.epoch, uint8(w.id), lane, atomic, at, lds}
+	if lds {
+		who.launch = b.serial
+	}
+	return who
+}
+
+func (w *wave) readCells(a *allocation, off, n uint64, lane int, atomic bool) {
+	who := w.actor(lane, atomic, a.at+off, false)
+	if err := a.history.each(off, n, a.size, &who, w.noteRead); err != nil {
+		w.faultAt(lane, "%v", err)
+	}
+}
+
+func (w *wave) writeCells(a *allocation, off, n uint64, lane int, atomic bool) {
+	who := w.actor(lane, atomic, a.at+off, false)
+	if err := a.history.each(off, n, a.size, &who, w.noteWrite); err != nil {
+		w.faultAt(lane, "%v", err)
+	}
+}
+
+func (w *wave) readShared(off, n uint64, lane int) {
+	who := w.actor(lane, false, off, true)
+	if err := w.block.history.each(off, n, uint64(len(w.block.lds)), &who, w.noteRead); err != nil {
+		w.faultAt(lane, "%v", err)
+	}
+}
+
+func (w *wave) writeShared(off, n uint64, lane int, atomic bool) {
+	who := w.actor(lane, atomic, off, true)
+	if err := w.block.history.each(off, n, uint64(len(w.block.lds)), &who, w.noteWrite); err != nil {
+		w.faultAt(lane, "%v", err)
+	}
+}
