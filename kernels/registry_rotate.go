@@ -56,7 +56,7 @@ func normRotate() []Kernel {
 		}
 		list = append(list, Kernel{Op: "norm_rotate", Cells: "live",
 			Sig:  "act[K], f32[K], eps:real" + strings.Repeat(", rot_G[K]", n) + " -> act[K]" + strings.Repeat(", act[K]", n),
-			Inst: name + "<K, G, eps, T>", Header: "rotate.h", Grid: "T * " + count + " * ((K/G+1)/2)", Where: "K % G == 0", Targets: "cpu_*"})
+			Inst: name + "<K, G, eps, T>", Header: "rotate.h", Grid: "T", Where: "K % G == 0", Targets: "cpu_*"})
 	}
 	return list
 }

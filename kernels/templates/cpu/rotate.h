@@ -67,28 +67,23 @@ inline void silu_mul_rotate(const float *g, const float *u, const uint8_t *r, co
 }
 
 // n = rmsnorm(x) w and y[j] = rotate(n, r[j]): one launch takes up to four rotations, passed as (r_1 ..., live, n, y_1 ...). A block is a
-// token's two groups of one rotation; each sums the row's squares by itself, which is a tenth of their work.
-// Grid T * N * ((K / G + 1) / 2).
-constexpr int normed_groups = 2;
+// token, so its norm is taken once. For a single token that is a block of some 20 µs at K = 2048: there the planner takes the norm in the
+// product's last block and lets the rotations share a launch instead. Cutting a token into two groups a block lost: each block then sums
+// the row's squares by itself, a tenth of all the work.
+// Grid T.
 template <int K, int G, class Eps, int N, int T>
 HIPC_INLINE void norm_rotate_block(const float *x, const float *w, const uint8_t *const *r, const int *live, float *n, float *const *y, int block) {
   static_assert(K % G == 0, "the width must be whole groups");
-  constexpr int groups = K / G, parts = ceil_div(groups, normed_groups);
-  int t = block / (N * parts), j = block / parts % N, from = block % parts * normed_groups;
-  if (t >= live_rows<T>(live)) return;
-  x += (long)t * K;
-  V by = all(1.0f / __builtin_sqrtf(sum_of_squares<K>(x) / K + (float)Eps::value));
-  for (int group = from; group < groups && group < from + normed_groups; group++) {
-    const float *xg = x + group * G, *wg = w + group * G;
-    float *ng = n + (long)t * K + group * G, *yg = y[j] + (long)t * K + group * G;
-    rotate_group<G>(r[j] + group * rotation_bytes<G>,
-                    [&](int i) __attribute__((always_inline)) {
-                      V v = load(xg + i) * by * load(wg + i);
-                      if (j == 0) store(ng + i, v);
-                      return v;
-                    },
-                    [&](int i, V v) __attribute__((always_inline)) { store(yg + i, v); });
-  }
+  if (block >= live_rows<T>(live)) return;
+  long at = (long)block * K;
+  rmsnorm_row<K, Eps>(x + at, w, n + at);
+  for (int j = 0; j < N; j++)
+    for (int group = 0; group < K / G; group++) {
+      const float *ng = n + at + group * G;
+      float *yg = y[j] + at + group * G;
+      rotate_group<G>(r[j] + group * rotation_bytes<G>, [&](int i) __attribute__((always_inline)) { return load(ng + i); },
+                      [&](int i, V v) __attribute__((always_inline)) { store(yg + i, v); });
+    }
 }
 template <int K, int G, class Eps, int T>
 inline void norm_rotate(const float *x, const float *w, const uint8_t *r0, const int *live, float *n, float *y0, int block) {
