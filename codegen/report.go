@@ -13,9 +13,11 @@ import (
 )
 
 // Report reads the compiled object in dir and writes kernels.txt: what the compiler made of each kernel, counted in the
-// code. It is made for diffs: columns of fixed width, names last, so that a spill is a change of one line. It needs
-// objdump; without it only sizes are given, and it says so.
-func Report(t *Target, dir string) ([]byte, error) {
+// code. It is made for diffs: columns of fixed width, names last, so that a spill is a change of one line.
+func Report(t *Target, dir string) ([]byte, error) { return t.report(t, dir) }
+
+// reportX86 needs objdump; without it only sizes are given, and it says so.
+func reportX86(t *Target, dir string) ([]byte, error) {
 	path := filepath.Join(dir, t.Object)
 	functions, made, err := symbols(path)
 	if err != nil {

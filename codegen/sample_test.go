@@ -102,6 +102,12 @@ namespace hipc {
 template <int N, class A> inline __attribute__((noinline)) void scale(const float *x, float *y, int block) { y[block] = N * x[block] + (float)A::value; }
 }
 `)},
+	"templates/gpu/scale.h": {Data: []byte(`#pragma once
+#include "device.h"
+namespace hipc {
+template <int N, class A> DEVICE void scale(const float *x, float *y, int block) { y[block] = N * x[block] + (float)A::value; }
+}
+`)},
 	"templates/cpu/noted.h": {Data: []byte("#pragma once\n  #  include \"scale.h\"\n// #include \"absent.h\"\n")},
 }
 

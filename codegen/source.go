@@ -17,6 +17,7 @@ import (
 // [0, Grid), the next those after them.
 type Entry struct {
 	Name  string // also the step's Kernel: a name in C
+	Block int    // threads a block, on a GPU
 	Parts []EntryPart
 }
 
@@ -56,7 +57,7 @@ func Source(t *Target, model string, entries []Entry, reals []Real) []byte {
 		fmt.Fprintf(&b, "\n")
 	}
 	for _, e := range once(entries, func(e Entry) string { return e.Name }) {
-		e.write(&b)
+		e.write(&b, t.language)
 	}
 	fmt.Fprintf(&b, "\n}  // namespace hipc\n")
 	return b.Bytes()
@@ -102,12 +103,15 @@ func wrap(words []string) string {
 }
 
 // write writes one entry. Siblings branch on the block's number.
-func (e Entry) write(b *bytes.Buffer) {
+func (e Entry) write(b *bytes.Buffer, l *language) {
 	if len(e.Parts) == 1 {
-		fmt.Fprintf(b, "KERNEL(%s) { %s; }\n", e.Name, e.Parts[0].call("block"))
+		fmt.Fprintf(b, "%s { %s%s; }\n", l.head(e), l.before, e.Parts[0].call(l, "block"))
 		return
 	}
-	fmt.Fprintf(b, "KERNEL(%s) {\n", e.Name)
+	fmt.Fprintf(b, "%s {\n", l.head(e))
+	if l.before != "" {
+		fmt.Fprintf(b, "  %s\n", strings.TrimSpace(l.before))
+	}
 	first := 0
 	for i, p := range e.Parts {
 		block := "block"
@@ -116,20 +120,20 @@ func (e Entry) write(b *bytes.Buffer) {
 		}
 		first += p.Grid
 		if i < len(e.Parts)-1 {
-			fmt.Fprintf(b, "  if (block < %d) return %s;\n", first, p.call(block))
+			fmt.Fprintf(b, "  if (block < %d) return %s;\n", first, p.call(l, block))
 		} else {
-			fmt.Fprintf(b, "  %s;\n", p.call(block))
+			fmt.Fprintf(b, "  %s;\n", p.call(l, block))
 		}
 	}
 	fmt.Fprintf(b, "}\n")
 }
 
-func (p EntryPart) call(block string) string {
+func (p EntryPart) call(l *language, block string) string {
 	var b strings.Builder
 	b.WriteString(p.Inst)
 	b.WriteByte('(')
 	for _, a := range p.Args {
-		fmt.Fprintf(&b, "arg[%d], ", a)
+		fmt.Fprintf(&b, l.operand+", ", a)
 	}
 	b.WriteString(block)
 	b.WriteByte(')')

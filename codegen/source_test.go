@@ -13,6 +13,7 @@ func TestSource(t *testing.T) {
 	target := named(t, "cpu_v4")
 	got := Source(target, "tiny-2", entries, reals)
 	golden(t, "kernels.hip", got)
+	golden(t, "kernels_gpu.hip", Source(named(t, "sm_90"), "tiny-2", entries, reals))
 	again, r := slices.Clone(entries), slices.Clone(reals)
 	slices.Reverse(again)
 	slices.Reverse(r)
@@ -62,7 +63,7 @@ func TestTargetByName(t *testing.T) {
 	if got := named(t, "cpu"); got.Device != "cpu" {
 		t.Errorf("cpu is %+v", got)
 	}
-	if _, err := TargetByName("gfx9"); err == nil || err.Error() != `no target "gfx9", want one of cpu_v4, cpu_v3, reference, cpu` {
+	if _, err := TargetByName("gfx9"); err == nil || err.Error() != `no target "gfx9", want one of cpu_v4, cpu_v3, gfx1100, gfx1151, sm_90, reference, cpu` {
 		t.Error(err)
 	}
 	before := maps.Clone(features)

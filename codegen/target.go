@@ -38,6 +38,8 @@ type Target struct {
 	Compilers []Compiler
 	Needs     []string // features of the processor, by the names in features, without which the object can't be run here
 	Alias     string   // another name by which the first row that fits this machine is found
+	language  *language
+	report    func(t *Target, dir string) ([]byte, error) // kernels.txt of the object
 }
 
 // A Compiler is one way to compile a target. The first that is found is taken.
@@ -66,6 +68,22 @@ var cxxs = []Compiler{
 	{Program: "clang++", Args: cxx, Install: "apt install clang"},
 }
 
+// hsaco and ptx are the commands for code objects of AMD and for NVIDIA's PTX, which the driver compiles when it's loaded. No vendor's
+// headers and libraries: the source has its own (device.h). A source has no identity beyond its bytes.
+var (
+	hsaco = []string{"-x", "hip", "--offload-device-only", "--no-gpu-bundle-output", "--offload-arch={march}", "-nogpulib", "-nogpuinc",
+		"-std=c++17", "-O3", "-ffile-prefix-map=./=", "-fuse-cuid=none", "-o", "{object}", "{source}"}
+	ptx = []string{"-x", "cuda", "--cuda-device-only", "-nocudainc", "-nocudalib", "--cuda-gpu-arch={march}", "-Xclang", "-target-feature", "-Xclang", "+ptx80",
+		"-std=c++17", "-O3", "-ffile-prefix-map=./=", "-fuse-cuid=none", "-S", "-o", "{object}", "{source}"}
+)
+
+func clangs(args []string) []Compiler {
+	return []Compiler{
+		{Env: "HIPC_CLANG", Args: args, Install: "set HIPC_CLANG to a clang++ of 19 or newer"},
+		{Program: "clang++-22", Args: args, Install: "apt install clang-22 lld-22 llvm-22"},
+	}
+}
+
 var (
 	v3 = []string{"avx2", "fma", "f16c", "bmi1", "bmi2", "lzcnt", "movbe"}
 	v4 = append(v3[:len(v3):len(v3)], "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
@@ -74,9 +92,15 @@ var (
 // Targets are what hipc compiles for, the better one of an alias first.
 var Targets = []*Target{
 	{Name: "cpu_v4", Device: "cpu", Act: "f32", KV: "f32", Page: 64, Templates: "cpu", Prelude: []string{"entry.h", "pool.h"},
-		Source: "kernels.hip", Object: "kernels.so", March: "x86-64-v4", Compilers: cxxs, Needs: v4, Alias: "cpu"},
+		Source: "kernels.hip", Object: "kernels.so", March: "x86-64-v4", Compilers: cxxs, Needs: v4, Alias: "cpu", language: functions, report: reportX86},
 	{Name: "cpu_v3", Device: "cpu", Act: "f32", KV: "f32", Page: 64, Templates: "cpu", Prelude: []string{"entry.h", "pool.h"},
-		Source: "kernels.hip", Object: "kernels.so", March: "x86-64-v3", Compilers: cxxs, Needs: v3, Alias: "cpu"},
+		Source: "kernels.hip", Object: "kernels.so", March: "x86-64-v3", Compilers: cxxs, Needs: v3, Alias: "cpu", language: functions, report: reportX86},
+	{Name: "gfx1100", Device: "hip", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
+		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1100", Compilers: clangs(hsaco), language: launches, report: reportAMD},
+	{Name: "gfx1151", Device: "hip", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
+		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1151", Compilers: clangs(hsaco), language: launches, report: reportAMD},
+	{Name: "sm_90", Device: "cuda", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
+		Source: "kernels.hip", Object: "kernels.ptx", March: "sm_90", Compilers: clangs(ptx), language: launches, report: reportPTX},
 	{Name: "reference", Device: "reference", Act: "f32", KV: "f32", Page: 64},
 }
 

@@ -252,7 +252,7 @@ func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int
 	}
 	s.Inst = strings.Join(insts, " | ")
 	s.Kernel = kernelName(insts)
-	entry.Name = s.Kernel
+	entry.Name, entry.Block = s.Kernel, s.Block
 	p.entries[s.Kernel] = entry
 	p.out.Cost.Steps += max(len(layers), 1)
 	return s, nil

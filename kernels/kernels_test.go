@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"testing"
@@ -98,7 +99,7 @@ func TestFind(t *testing.T) {
 	if _, err := Find("cpu_v4", made, decode); err == nil || !strings.Contains(err.Error(), "f32[64] is made by a step, want a weight") {
 		t.Errorf("a row of f32 a token: %v", err)
 	}
-	if _, err := Find("gfx1100", node("silu", "act[8] -> act[8]"), decode); err == nil || !strings.HasSuffix(err.Error(), "silu is there on cpu_*") {
+	if _, err := Find("abacus", node("silu", "act[8] -> act[8]"), decode); err == nil || !strings.HasSuffix(err.Error(), "silu is there on cpu_*, "+gpus) {
 		t.Errorf("on another target: %v", err)
 	}
 }
@@ -171,7 +172,8 @@ func TestRegistry(t *testing.T) {
 			t.Errorf("%s: %v", k.Op, err)
 			continue
 		}
-		text, err := Templates.ReadFile("templates/cpu/" + k.Header)
+		folder := map[string]string{".h": "cpu/", ".hip": "gpu/"}[path.Ext(k.Header)]
+		text, err := Templates.ReadFile("templates/" + folder + k.Header)
 		if err != nil {
 			t.Errorf("%s: %v", k.Op, err)
 		} else if !strings.Contains(string(text), " "+l.inst.Name+"(") {
@@ -218,7 +220,11 @@ func TestExamples(t *testing.T) {
 				t.Errorf("%s: %v", k.Op, err)
 				continue
 			}
-			c, err := Find("cpu_v3", n, Dims{T: 1, S: 1, C: 64, P: 32})
+			target := "cpu_v3"
+			if k.Targets == gpus {
+				target = "sm_90"
+			}
+			c, err := Find(target, n, Dims{T: 1, S: 1, C: 64, P: 32})
 			if err != nil {
 				t.Errorf("%s", err)
 			} else if c.Kernel.Op != k.Op {

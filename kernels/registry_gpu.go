@@ -11,18 +11,20 @@ const gpus = "[gs][fm]*"
 // What a launch of a product is, by the bucket's rows and the weight's: a group of 16 rows a block, its K split among 8 warps;
 // or where there are groups enough, a warp a group; and of many rows eight at a time, so that a weight is decoded once for them.
 var products = []struct{ where, grid, split string }{
-	{"T == 1 and N >= 8192", "((N+15)/16+7)/8", "1"},
+	{"T == 1 and N >= 16384", "((N+15)/16+7)/8", "1"},
 	{"T == 1", "(N+15)/16", "8"},
 	{"T % 8 == 0", "((N+15)/16+7)/8 * (T/8)", "1"},
 	{"T > 1", "(N+15)/16 * T", "8"},
 }
 
-// The query heads of a block of attention, which all share a key head: all of them where that's few enough.
-var queries = []struct{ where, count string }{
-	{"H / KV * D <= 512", "H/KV"},
-	{"H / KV % 4 == 0 and D <= 128", "4"},
-	{"H / KV % 2 == 0", "2"},
-	{"", "1"},
+// The query heads of a block of attention, which all share a key head, and its warps: of a single row one head by many warps, of several
+// rows all the heads where that's few enough.
+var queries = []struct{ where, count, warps string }{
+	{"T == 1", "1", "32"},
+	{"H / KV <= 4", "H/KV", "8"},
+	{"H / KV % 4 == 0", "4", "8"},
+	{"H / KV % 2 == 0", "2", "8"},
+	{"", "1", "8"},
 }
 
 // onGPU are the kernels of templates/gpu.
@@ -35,8 +37,6 @@ var onGPU = slices.Concat(gpuProducts(), gpuAttention(), gpuElementwise(), []Ker
 		Inst: "rmsnorm<R, D, eps, T>", Header: "norm.hip", Grid: "T * R", Block: "256", Targets: gpus},
 	{Op: "rmsnorm", Sig: "act[..R,D], f32[..R,D], eps:real -> act[..R,D]", Cells: "live",
 		Inst: "rmsnorm<1, R*D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
-	{Op: "add_norm", Sig: "act[D], act[D], f32[D], eps:real -> act[D], act[D]", Cells: "live",
-		Inst: "add_norm<D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
 	{Op: "norm_add", Sig: "act[D], act[D], f32[D], eps:real -> act[D]", Cells: "live",
 		Inst: "norm_add<D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
 	{Op: "norm_add_norm", Sig: "act[D], act[D], f32[D], f32[D], eps:real -> act[D], act[D]", Cells: "live",
@@ -75,7 +75,7 @@ func gpuProducts() []Kernel {
 func gpuAttention() []Kernel {
 	var list []Kernel
 	for _, r := range []struct{ sig, theta, where string }{{unscaled, "theta", " and factor == 1"}, {scaled, slowed, ""}} {
-		row := func(op, sig, inst) {
+		row := func(op, sig, inst string) {
 			list = append(list, Kernel{Op: op, Sig: sig, Cells: "pos live table", Inst: inst + r.theta + ", P, T>", Header: "rope.hip",
 				Grid: "T * KV", Block: "256", Where: "D % 8 == 0 and H % KV == 0" + r.where, Targets: gpus})
 		}
@@ -93,8 +93,8 @@ func gpuAttention() []Kernel {
 			where += " and " + q.where
 		}
 		row := func(op, sig string) {
-			list = append(list, Kernel{Op: op, Sig: sig, Cells: "pos live table", Inst: op + "<H, KV, D, P, scale, window, " + q.count + ", T>",
-				Header: "attend.hip", Grid: "T * (H/(" + q.count + "))", Block: "256", Where: where, Targets: gpus})
+			list = append(list, Kernel{Op: op, Sig: sig, Cells: "pos live table", Inst: op + "<H, KV, D, P, scale, window, " + q.count + ", " + q.warps + ", T>",
+				Header: "attend.hip", Grid: "T * (H/(" + q.count + "))", Block: "32 * " + q.warps, Where: where, Targets: gpus})
 		}
 		row("attend_kv", "act[H,D], kv[KV,D], scale:real, window:int -> act[H,D]")
 		row("attend_gate", "act[H,D], kv[KV,D], act[H,D], scale:real, window:int -> act[H,D]")

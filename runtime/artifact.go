@@ -17,6 +17,23 @@ type Artifact struct {
 	Dir      string
 	Manifest *plan.Manifest
 	Plan     *plan.Plan
+
+	substitute func() (b []byte, free func() error, err error)
+	origin     string
+}
+
+// Substitute gives the artifact other weights than those in its folder, which may have none. origin says what they are: it stands
+// beside each figure that comes of them.
+func (a *Artifact) Substitute(origin string, make func() (b []byte, free func() error, err error)) {
+	a.origin, a.substitute = origin, make
+}
+
+// Origin says where the weights come from, if that is no checkpoint: "random:1". Otherwise it's empty.
+func (a *Artifact) Origin() string {
+	if a.substitute == nil && a.Manifest.Weights != nil {
+		return a.Manifest.Weights.Random
+	}
+	return a.origin
 }
 
 // OpenArtifact reads the manifest and the plan. A member that is missing or changed, and a plan that can't be run, are
@@ -35,6 +52,8 @@ func OpenArtifact(dir string) (*Artifact, error) {
 	}
 	return a, nil
 }
+
+var errNoWeights = errors.New("has no weights: compile the model with --weights, or run it with --weights random:1 to measure")
 
 // maxManifest bounds what is read before anything is known.
 const maxManifest = 16 << 20
@@ -118,9 +137,12 @@ func (a *Artifact) MapWeights() (b []byte, unmap func() error, err error) {
 			err = fmt.Errorf("%s: %w", a.Dir, err)
 		}
 	}()
+	if a.substitute != nil {
+		return a.substitute()
+	}
 	w := a.Manifest.Weights
 	if w == nil {
-		return nil, nil, fmt.Errorf("has no weights: compile the model with --weights")
+		return nil, nil, errNoWeights
 	}
 	path := filepath.Join(a.Dir, w.File)
 	info, err := os.Stat(path) // before opening: a pipe would wait for a writer

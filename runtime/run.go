@@ -78,8 +78,8 @@ func (a *Artifact) Run(opts Options) (*Model, error) {
 
 func (m *Model) open(opts Options) error {
 	p := m.Plan
-	if m.Manifest.Weights == nil {
-		return fmt.Errorf("has no weights: compile the model with --weights")
+	if m.Manifest.Weights == nil && m.substitute == nil {
+		return errNoWeights
 	}
 	if err := m.checkCells(); err != nil {
 		return err

@@ -59,9 +59,9 @@ func (x *experiment) checkCache(got, expected []byte, w *ir.Cache) (float64, err
 	}
 	var g, v []float32
 	x.cache.each(w, x.pos, func(at int, value float32) {
-		from := x.state + 4*at
-		g, v = append(g, getFloat(got[from:])), append(v, value)
-		copy(expected[from:from+4], got[from:])
+		from, n := x.state+x.cache.bytes()*at, x.cache.bytes()
+		g, v = append(g, x.cache.get(got[x.state:], at)), append(v, value)
+		copy(expected[from:from+n], got[from:])
 	})
 	if e := nmse(g, v); !(e <= kernelBar) {
 		i := furthest(g, v)

@@ -122,7 +122,7 @@ func (c *kernelCase) setUp(b *kernelBench, alias *[2]int) (*experiment, error) {
 		if x.cache != nil {
 			return nil, fmt.Errorf("it has two states: the test knows one")
 		}
-		x.cache = newPagedCache(v.Type, caseContext, b.target.Page, x.r)
+		x.cache = newPagedCache(v.Type, caseContext, b.target.Page, b.target.KV, x.r)
 	}
 	tokens := 1 << 30 // that every table has
 	for _, a := range c.node.Bound() {
@@ -210,9 +210,9 @@ func (c *kernelCase) setUp(b *kernelBench, alias *[2]int) (*experiment, error) {
 				}
 			}
 		}
-		x.state = x.room("the cache", 4*x.cache.values())
+		x.state = x.room("the cache", x.cache.bytes()*x.cache.values())
 		x.cache.each(history, 0, func(at int, v float32) {
-			binary.LittleEndian.PutUint32(x.bytes[x.state+4*at:], math.Float32bits(v))
+			x.cache.put(x.bytes[x.state:], at, v)
 		})
 		x.args = append(x.args, x.state)
 	}

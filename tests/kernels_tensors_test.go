@@ -122,14 +122,15 @@ func randomRows(t ir.Type, rows int, r *rand.Rand) *ir.Tensor {
 }
 
 // A pagedCache says where the device keeps K and V of a position: pages in an order of their own, in each K as
-// [KV][D][page], then V as [KV][page][D] (templates/cpu/pages.h).
+// [KV][D][page], then V as [KV][page][D] (templates/cpu/pages.h). A cache in f16 has K as it has V (templates/gpu/pages.hip).
 type pagedCache struct {
 	heads, width, page int
+	half               bool
 	table              []int32
 }
 
-func newPagedCache(t ir.Type, context, page int, r *rand.Rand) *pagedCache {
-	p := &pagedCache{heads: t.Dims[0], width: t.Dims[1], page: page}
+func newPagedCache(t ir.Type, context, page int, elem string, r *rand.Rand) *pagedCache {
+	p := &pagedCache{heads: t.Dims[0], width: t.Dims[1], page: page, half: elem == "f16"}
 	for _, i := range r.Perm((context + page - 1) / page) {
 		p.table = append(p.table, int32(i))
 	}
@@ -139,6 +140,9 @@ func newPagedCache(t ir.Type, context, page int, r *rand.Rand) *pagedCache {
 func (p *pagedCache) values() int { return 2 * len(p.table) * p.page * p.heads * p.width }
 
 func (p *pagedCache) k(position, head, d int) int {
+	if p.half {
+		return p.v(position, head, d) - p.page*p.heads*p.width
+	}
 	return int(p.table[position/p.page])*2*p.page*p.heads*p.width + (head*p.width+d)*p.page + position%p.page
 }
 
@@ -152,7 +156,9 @@ func (p *pagedCache) randomCache(n int, r *rand.Rand) *ir.Cache {
 	row := func() []float32 {
 		x := make([]float32, p.heads*p.width)
 		for i := range x {
-			x[i] = float32(r.NormFloat64())
+			if x[i] = float32(r.NormFloat64()); p.half {
+				x[i] = fromHalf(toHalf(x[i]))
+			}
 		}
 		return x
 	}
@@ -161,6 +167,48 @@ func (p *pagedCache) randomCache(n int, r *rand.Rand) *ir.Cache {
 		c.K, c.V = append(c.K, row()), append(c.V, row())
 	}
 	return c
+}
+
+// bytes is the size of a value; put and get are of one at its place.
+func (p *pagedCache) bytes() int {
+	if p.half {
+		return 2
+	}
+	return 4
+}
+
+func (p *pagedCache) put(b []byte, at int, v float32) {
+	if p.half {
+		binary.LittleEndian.PutUint16(b[2*at:], toHalf(v))
+	} else {
+		binary.LittleEndian.PutUint32(b[4*at:], math.Float32bits(v))
+	}
+}
+
+func (p *pagedCache) get(b []byte, at int) float32 {
+	if p.half {
+		return fromHalf(binary.LittleEndian.Uint16(b[2*at:]))
+	}
+	return getFloat(b[4*at:])
+}
+
+// toHalf cuts a value of about 1 to binary16, and fromHalf is its inverse; what is below 2^-14 is 0.
+func toHalf(x float32) uint16 {
+	bits := math.Float32bits(x)
+	sign, exp := uint16(bits>>16&0x8000), int(bits>>23&255)-112
+	if exp <= 0 {
+		return sign
+	}
+	return sign | uint16(exp)<<10 | uint16(bits>>13&1023)
+}
+
+func fromHalf(h uint16) float32 {
+	sign, exp, frac := uint32(h&0x8000)<<16, uint32(h>>10&31), uint32(h&1023)
+	if exp == 0 {
+		x := float32(frac) / (1 << 24)
+		return math.Float32frombits(math.Float32bits(x) | sign)
+	}
+	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
 }
 
 // each goes over the cache's values with their places in the pages.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"hipc/fusion"
 	"hipc/ir"
 	"hipc/ir/syntax"
+	"hipc/runtime/weights"
 )
 
 // TestFusionKeepsMeaning compiles random models and evaluates what comes out of each way: the lowered model on all tokens
@@ -21,14 +23,18 @@ import (
 func TestFusionKeepsMeaning(t *testing.T) {
 	ids := []int32{3, 0, 32, 7, 7, 19, 1}
 	rules := map[string]int{}
-	for seed := range uint64(16) {
+	for seed := range uint64(17) {
 		text := randomModel(rand.New(rand.NewPCG(seed, 3)))
-		file := filepath.Join(t.TempDir(), "m.yaml")
+		file, set := filepath.Join(t.TempDir(), "m.yaml"), map[string]string(nil)
+		if seed == 16 { // the rules that only this family uses: packed weights, experts, the delta rule
+			text, set = string(readFile(t, qwen36Text)), map[string]string{"L": "4", "V": "33", "d": "256", "H": "4", "KV": "2", "D": "64", "R": "16",
+				"HK": "2", "HV": "4", "DK": "64", "DV": "64", "E": "6", "K": "2", "F": "128", "FS": "128"}
+		}
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		after := func(pass, bucket string, off bool) *ir.Model {
-			s, err := compiler.After(compiler.Options{Model: file, Target: rulesTarget, NoFuse: off}, pass, bucket)
+			s, err := compiler.After(compiler.Options{Model: file, Target: rulesTarget, NoFuse: off, Set: set}, pass, bucket)
 			if err != nil {
 				t.Fatalf("seed %d: %v in\n%s", seed, err, text)
 			}
@@ -63,11 +69,15 @@ func TestFusionKeepsMeaning(t *testing.T) {
 		}
 	}
 	for _, r := range fusion.Rules() {
-		if rules[r.Name] == 0 {
+		if rules[r.Name] == 0 && !slices.Contains(dearAtSmallDims, r.Name) {
 			t.Errorf("no random model uses %s: let randomModel make one that does", r.Name)
 		}
 	}
 }
+
+// dearAtSmallDims are rules that the planner finds too dear at dims that can be evaluated here; at the real ones they fire,
+// as TestRulesFire sees, and TestRulesMatchTheirBodies holds their meaning.
+var dearAtSmallDims = []string{"gated_norm", "gdn_norm_rotate", "swiglu_each_rotate", "experts_down_norm", "experts_sum"}
 
 // logitsOf evaluates a model on tokens, some rows at a time, with weights that follow from their names.
 func logitsOf(t *testing.T, m *ir.Model, ids []int32, rows int) []float32 {
@@ -76,6 +86,9 @@ func logitsOf(t *testing.T, m *ir.Model, ids []int32, rows int) []float32 {
 	w := &ir.World{Sample: &ir.Sampling{Temperature: 1, TopP: 1, Penalty: 1}}
 	w.Weight = func(x *ir.Weight, typ ir.Type, layer int) (*ir.Tensor, error) {
 		name := ir.Put(x.Path, layer)
+		if f, _ := weights.FormatByName(string(typ.Elem)); f.Rotates() {
+			return &ir.Tensor{Type: typ, Rows: 1, Rotation: weights.ReadRotation(f, weights.Random(f, 1, typ.Last(), name, 0, 4))}, nil
+		}
 		if known[name] == nil {
 			h := fnv.New64a()
 			fmt.Fprint(h, name)

@@ -93,12 +93,24 @@ func evalOnRandom(g *ir.Graph, c *kernelCase) ([]*ir.Tensor, error) {
 	r := rand.New(rand.NewPCG(7, uint64(c.rows())))
 	w := &ir.World{States: map[string]any{}, Pos: 3, Rows: min(c.rows(), 5)}
 	var params []*ir.Tensor
+	ids := 32 // a token, or an expert: each weight has a row for it
 	for _, p := range g.Params {
-		switch _, format := weights.FormatByName(string(p.Type.Elem)); {
+		if _, format := weights.FormatByName(string(p.Type.Elem)); format && len(p.Type.Dims) > 1 {
+			ids = min(ids, p.Type.Dims[0])
+		}
+	}
+	for _, p := range g.Params {
+		switch f, format := weights.FormatByName(string(p.Type.Elem)); {
+		case f.Rotates():
+			packed := weights.Random(f, 1, p.Type.Last(), p.Name, 0, 7)
+			params = append(params, &ir.Tensor{Type: p.Type, Rows: 1, Rotation: weights.ReadRotation(f, packed)})
+		case p.Type.Elem == ir.KV: // what an append before this graph has left
+			cache := newPagedCache(p.Type, 16, 16, "f32", r).randomCache(w.Pos+w.Rows, r)
+			params = append(params, &ir.Tensor{Type: p.Type, Rows: w.Rows, Cache: cache})
 		case p.Type.Elem == ir.I32:
 			x := ir.NewTensor(p.Type, w.Rows)
 			for i := range x.Ints {
-				x.Ints[i] = int32(r.IntN(32))
+				x.Ints[i] = int32(r.IntN(ids))
 			}
 			params = append(params, x)
 		case format:
@@ -113,7 +125,7 @@ func evalOnRandom(g *ir.Graph, c *kernelCase) ([]*ir.Tensor, error) {
 		for _, s := range n.States() {
 			for _, v := range slices.Concat(n.Outs, n.Args) {
 				if v.Type.Elem == ir.KV && w.States[s] == nil {
-					w.States[s] = newPagedCache(v.Type, 16, 16, r).randomCache(w.Pos, r)
+					w.States[s] = newPagedCache(v.Type, 16, 16, "f32", r).randomCache(w.Pos, r)
 				}
 			}
 		}

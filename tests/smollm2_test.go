@@ -50,9 +50,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// smollm2Artifact compiles SmolLM2, fused or not, for the better target of this machine.
+// smollm2Artifact compiles SmolLM2, fused or not, for the better target of this machine; or takes it from the folder HIPC_ARTIFACTS, where it
+// may be for a card.
 func smollm2Artifact(t *testing.T, fuse bool) string {
 	t.Helper()
+	if dir := os.Getenv("HIPC_ARTIFACTS"); dir != "" {
+		return filepath.Join(dir, fmt.Sprint("fuse=", fuse))
+	}
 	gguf := smollm2(t)
 	artifacts.Lock()
 	defer artifacts.Unlock()
@@ -248,8 +252,12 @@ func TestSmolLM2Logits(t *testing.T) {
 		}
 		kl /= float64(all)
 		t.Logf("%s: mean KL %.2g over %d positions, top-1 %d, largest difference of a last logit %.2g", name, kl, all, same, worst)
-		if kl > 1e-4 || float64(same) < 0.99*float64(all) || worst > 1e-3 {
-			t.Errorf("%s: mean KL %.3g (bar 1e-4), top-1 %d of %d (bar 99 %%), last logits differ by up to %.3g (bar 1e-3)", name, kl, same, all, worst)
+		bar, most := 1e-4, 1e-3
+		if os.Getenv("HIPC_ARTIFACTS") != "" { // a card's cache is in f16
+			bar, most = 2e-3, 5e-2
+		}
+		if kl > bar || float64(same) < 0.99*float64(all) || worst > most {
+			t.Errorf("%s: mean KL %.3g (bar %g), top-1 %d of %d (bar 99 %%), last logits differ by up to %.3g (bar %g)", name, kl, bar, same, all, worst, most)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func noCompiler(t *testing.T) {
 	t.Setenv("CXX", "")
 }
 
-const maxGolden = 60 << 10 // a golden is read by people
+const maxGolden = 128 << 10 // Qwen3.6 has four bodies in eight sections
 
 // TestStages holds every model of models/ against what each pass made of it when a person last looked, with the
 // published sizes, for one target, so that the machine has no say.

@@ -61,7 +61,7 @@ everything but the compiled object, and says what to install.
 	}
 	f := c.Flags()
 	f.StringVar(&o.Weights, "weights", "", "checkpoint: a .gguf, a .safetensors, an index.json, or a folder with config.json")
-	f.StringVar(&o.Target, "target", "cpu", "target: cpu takes the better of cpu_v3 and cpu_v4 that fits this machine")
+	f.StringVar(&o.Target, "target", "cpu", "target: cpu takes the better of cpu_v3 and cpu_v4 that fits this machine; sm_90, gfx1100 and gfx1151 are GPUs (hipc doctor)")
 	f.StringVarP(&o.Out, "out", "o", "", "the artifact's folder (default out/MODEL)")
 	f.StringVar(&fuse, "fuse", "on", "off: primitive ops only; -RULE,-RULE: without these rules")
 	f.StringVar(&after, "after", "", "print the graph after this pass, in the model language, and stop")
@@ -71,7 +71,7 @@ everything but the compiled object, and says what to install.
 	return c
 }
 
-// fusing reads -fuse=on, off, or rules to leave out: -fuse=-swiglu,-add_norm.
+// fusing reads -fuse=on, off, or rules to leave out: -fuse=-swiglu,-rope_append.
 func fusing(o *compiler.Options, fuse string) error {
 	switch {
 	case fuse == "on":

@@ -70,6 +70,7 @@ runs must be finite, otherwise there is no figure.`,
 type record struct {
 	Model    string          `json:"model"`
 	Format   string          `json:"format"`
+	Weights  string          `json:"weights,omitempty"` // random:SEED where they're of no checkpoint
 	Act      string          `json:"act"`
 	KV       string          `json:"kv"`
 	Target   string          `json:"target"`
@@ -85,7 +86,7 @@ type record struct {
 }
 
 func newRecord(a *runtime.Artifact, llm *engine.LLM, results []engine.Series) record {
-	r := record{Model: a.Plan.Model, Act: a.Plan.Act, KV: a.Plan.KV, Target: a.Plan.Target, Context: llm.Context(), Hardware: "interpreted graph",
+	r := record{Model: a.Plan.Model, Weights: a.Origin(), Act: a.Plan.Act, KV: a.Plan.KV, Target: a.Plan.Target, Context: llm.Context(), Hardware: "interpreted graph",
 		Command: strings.Join(os.Args, " "), Commit: builtFrom(), Plan: a.Manifest.Plan, Gate: "finite logits after each run", Peak: engine.PeakMemory(), Results: results}
 	var kinds []string
 	for _, k := range a.Plan.Kinds() {
@@ -123,7 +124,11 @@ func builtFrom() string {
 }
 
 func (r record) table(w io.Writer) error {
-	fmt.Fprintf(w, "%s (%s), %s, %s, %d threads\n\n", r.Model, r.Format, r.Target, r.Hardware, r.Threads)
+	fmt.Fprintf(w, "%s (%s), %s, %s, %d threads\n", r.Model, r.Format, r.Target, r.Hardware, r.Threads)
+	if r.Weights != "" {
+		fmt.Fprintf(w, "weights %s: the figures are of speed only\n", r.Weights)
+	}
+	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "tok/s\tmin\tmedian\tmax\t")
 	for _, s := range r.Results {

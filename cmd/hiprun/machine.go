@@ -15,12 +15,16 @@ type machine struct {
 	device  string
 	threads int
 	context int
+	weights string
+	graph   string
 }
 
 func (m *machine) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.device, "device", "auto", "cpu, reference (slow, exact: the graph interpreted), or auto: what the model was compiled for")
+	f.StringVar(&m.device, "device", "auto", "cpu, cuda, reference (slow, exact: the graph interpreted), or auto: what the model was compiled for")
 	f.IntVarP(&m.threads, "threads", "t", 0, "threads of the cpu; 0: one per core")
+	f.StringVar(&m.weights, "weights", "", "random:SEED: weights made of a seed, to measure without a checkpoint")
+	f.StringVar(&m.graph, "graph", "on", "off: on a GPU, launch by launch instead of a graph")
 	f.IntVarP(&m.context, "context", "c", 0, "longest sequence in tokens, which takes memory; 0: as compiled")
 }
 
@@ -38,7 +42,16 @@ func (m *machine) artifact(dir string) (*runtime.Artifact, error) {
 	if m.threads < 0 || m.context < 0 {
 		return nil, usageError{fmt.Errorf("--threads %d --context %d: want 0 or more", m.threads, m.context)}
 	}
-	return runtime.OpenArtifact(dir)
+	if m.graph != "on" && m.graph != "off" {
+		return nil, usageError{fmt.Errorf("--graph %s: want on or off", m.graph)}
+	}
+	a, err := runtime.OpenArtifact(dir)
+	if err == nil && m.weights != "" {
+		if err = engine.Randomize(a, m.weights); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	return a, err
 }
 
 func (m *machine) model(a *runtime.Artifact) (*engine.LLM, error) {
@@ -57,7 +70,7 @@ func (m *machine) run(a *runtime.Artifact, device string) (engine.Model, error) 
 	switch device {
 	case "auto", a.Plan.Device:
 		if a.Plan.Device != "reference" {
-			return engine.Run(a, engine.Options{Threads: m.threads, Context: m.context})
+			return engine.Run(a, engine.Options{Threads: m.threads, Context: m.context, Eager: m.graph == "off"})
 		}
 		return reference.Open(a, m.context)
 	case "reference":

@@ -141,6 +141,9 @@ func TestErrors(t *testing.T) {
 		{"logits " + dir + " -o " + out + " --ids " + file("i", "[99999999999]"), 1, "want a JSON list"},
 		{"logits " + dir + " -o /no/such/folder/out --ids " + file("i", "[1]"), 1, "no such file"},
 		{"profile " + dir + " -r 0", 2, "at least one"},
+		{"bench " + dir + " --weights noise:1", 2, "want random: and a seed"},
+		{"bench " + dir + " --weights random:-1", 2, "want random: and a seed"},
+		{"bench " + dir + " --graph maybe", 2, "--graph maybe: want on or off"},
 		{"profile " + dir + " --at 64", 1, "more than the context"},
 	} {
 		code, stdout, errs := hiprun(t, "", strings.Fields(c.args)...)

@@ -14,9 +14,13 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"hipc/runtime"
 	"hipc/runtime/cpu"
+	"hipc/runtime/cuda"
 	"hipc/runtime/text/files"
 )
 
@@ -37,8 +41,15 @@ type Model interface {
 
 // Options say how an LLM is opened.
 type Options struct {
-	Threads int // 0: one per core
-	Context int // longest sequence in tokens, at most as compiled; 0: as compiled
+	Threads int  // 0: one per core
+	Context int  // longest sequence in tokens, at most as compiled; 0: as compiled
+	Eager   bool // on a GPU: launch by launch instead of a graph
+}
+
+// devices open what a plan may be for.
+var devices = map[string]func(Options) (runtime.Device, error){
+	"cpu":  func(o Options) (runtime.Device, error) { return cpu.Open(cpu.Options{Threads: o.Threads}) },
+	"cuda": func(o Options) (runtime.Device, error) { return cuda.Open(cuda.Options{Eager: o.Eager}) },
 }
 
 // An LLM is an opened model with its special tokens. It serves one request at a time.
@@ -67,11 +78,10 @@ func Open(dir string, opts Options) (*LLM, error) {
 // Run is the part of Open that takes the device.
 func Run(a *runtime.Artifact, opts Options) (*runtime.Model, error) {
 	return a.Run(runtime.Options{Context: opts.Context, Device: func(kind string) (runtime.Device, error) {
-		switch kind {
-		case "cpu":
-			return cpu.Open(cpu.Options{Threads: opts.Threads})
+		if open := devices[kind]; open != nil {
+			return open(opts)
 		}
-		return nil, fmt.Errorf("no device %q: this program has cpu", kind)
+		return nil, fmt.Errorf("no device %q: this program has %s", kind, strings.Join(slices.Sorted(maps.Keys(devices)), ", "))
 	}})
 }
 

@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// An atomic computes what a read-modify-write leaves in memory, of what is there and what the lane gives; of cmpswap
+// An rmw computes what a read-modify-write leaves in memory, of what is there and what the lane gives; of cmpswap
 // the lane gives two values, the new one first.
-type atomic struct {
+type rmw struct {
 	bytes int
 	two   bool
 	f     func(old, a, b uint64) uint64
 }
 
 // atomics by the end of the name: of global_atomic_… and flat_atomic_…, and of ds_… and ds_…_rtn_….
-var atomics = map[string]*atomic{}
+var atomics = map[string]*rmw{}
 
 func init() {
 	def := func(name string, bytes int, f func(old, a uint64) uint64) {
-		atomics[name] = &atomic{bytes, false, func(old, a, _ uint64) uint64 { return f(old, a) }}
+		atomics[name] = &rmw{bytes, false, func(old, a, _ uint64) uint64 { return f(old, a) }}
 	}
 	for suffix, bytes := range map[string]int{"32": 4, "64": 8} {
 		signed := func(x uint64) int64 {
@@ -59,7 +59,7 @@ func init() {
 			}
 			return o - 1
 		})
-		atomics["cmpswap_b"+suffix] = &atomic{bytes, true, func(o, a, b uint64) uint64 {
+		atomics["cmpswap_b"+suffix] = &rmw{bytes, true, func(o, a, b uint64) uint64 {
 			if o == b {
 				return a
 			}
@@ -165,7 +165,8 @@ func (w *wave) atomicLane(in *inst, p uint64, lane int) {
 			return
 		}
 		if l.races {
-			w.writeShared(p, uint64(t.bytes), lane, true)
+			w.act(true, true)
+			w.noteShared(p, uint64(t.bytes), lane, true)
 		}
 	} else {
 		al, off := w.at(p, t.bytes, lane, true)
@@ -174,7 +175,8 @@ func (w *wave) atomicLane(in *inst, p uint64, lane int) {
 		}
 		mem = al.b[off:]
 		if l.races {
-			w.writeCells(al, off, uint64(t.bytes), lane, true)
+			w.act(true, false)
+			w.noteCells(al, off, uint64(t.bytes), lane, true)
 			w.publish(p)
 		} else {
 			l.lock.Lock()

@@ -9,17 +9,17 @@ type control struct {
 func nothing(*wave, *inst) {}
 
 var controls = map[string]control{
-	"s_endpgm":  {ClassBranch, func(w *wave, _ *inst) { w.done = true }},
-	"s_barrier": {ClassBranch, func(w *wave, _ *inst) { w.waiting = true }},
-	"s_branch":  {ClassBranch, func(w *wave, in *inst) { w.pc = in.to }},
-	"s_cbranch_scc0": {ClassBranch, func(w *wave, in *inst) { w.branch(in, !w.scc, w.sccBad) }},
-	"s_cbranch_scc1": {ClassBranch, func(w *wave, in *inst) { w.branch(in, w.scc, w.sccBad) }},
-	"s_cbranch_vccz": {ClassBranch, func(w *wave, in *inst) { w.branch(in, w.s[regVCC] == 0, w.vccBad()) }},
-	"s_cbranch_vccnz": {ClassBranch, func(w *wave, in *inst) { w.branch(in, w.s[regVCC] != 0, w.vccBad()) }},
-	"s_cbranch_execz": {ClassBranch, func(w *wave, in *inst) { w.branch(in, w.exec() == 0, false) }},
+	"s_endpgm":         {ClassBranch, func(w *wave, _ *inst) { w.done = true }},
+	"s_barrier":        {ClassBranch, func(w *wave, _ *inst) { w.waiting = true }},
+	"s_branch":         {ClassBranch, func(w *wave, in *inst) { w.pc = in.to }},
+	"s_cbranch_scc0":   {ClassBranch, func(w *wave, in *inst) { w.branch(in, !w.scc, w.sccBad) }},
+	"s_cbranch_scc1":   {ClassBranch, func(w *wave, in *inst) { w.branch(in, w.scc, w.sccBad) }},
+	"s_cbranch_vccz":   {ClassBranch, func(w *wave, in *inst) { w.branch(in, w.s[regVCC] == 0, w.vccBad()) }},
+	"s_cbranch_vccnz":  {ClassBranch, func(w *wave, in *inst) { w.branch(in, w.s[regVCC] != 0, w.vccBad()) }},
+	"s_cbranch_execz":  {ClassBranch, func(w *wave, in *inst) { w.branch(in, w.exec() == 0, false) }},
 	"s_cbranch_execnz": {ClassBranch, func(w *wave, in *inst) { w.branch(in, w.exec() != 0, false) }},
-	"s_getpc_b64": {ClassSALU, func(w *wave, in *inst) { w.putS(&in.d, 2, w.nextPC(in), 0) }},
-	"s_setpc_b64": {ClassBranch, func(w *wave, in *inst) { w.jump(in) }},
+	"s_getpc_b64":      {ClassSALU, func(w *wave, in *inst) { w.putS(&in.d, 2, w.nextPC(in), 0) }},
+	"s_setpc_b64":      {ClassBranch, func(w *wave, in *inst) { w.jump(in) }},
 	"s_swappc_b64": {ClassBranch, func(w *wave, in *inst) {
 		at := w.nextPC(in)
 		w.jump(in)
@@ -30,16 +30,14 @@ var controls = map[string]control{
 		w.pc = in.to
 	}},
 	"s_trap": {ClassBranch, func(w *wave, _ *inst) { w.fault("a trap: the kernel gave up") }},
-	"s_getreg_b32": {ClassSALU, func(w *wave, in *inst) { w.putS(&in.d, 1, 0, 0) }},
-	"s_waitcnt_vscnt": {ClassWait, func(w *wave, in *inst) { w.drained(in) }},
-	"buffer_gl1_inv": {ClassWait, func(w *wave, _ *inst) { w.acquire() }},
-	"s_denorm_mode": {ClassWait, func(w *wave, in *inst) { w.flush, w.flushH = in.src[0].val&3 != 3, in.src[0].val>>2&3 != 3 }},
-	"s_round_mode": {ClassWait, func(w *wave, in *inst) {
-		if in.src[0].val != 0 {
-			w.fault("rounding other than to nearest isn't simulated")
-		}
+	"s_getreg_b32": {ClassSALU, func(w *wave, in *inst) {
+		w.putS(&in.d, 1, uint64(w.mode>>in.mod.offsets[0]&(1<<in.mod.offsets[1]-1)), 0)
 	}},
-	"s_setreg_imm32_b32": {ClassSALU, nil}, "s_setreg_b32": {ClassSALU, nil}, // see decodeSetreg
+	"s_setreg_imm32_b32": {ClassSALU, setMode}, "s_setreg_b32": {ClassSALU, setMode},
+	"s_waitcnt_vscnt": {ClassWait, func(w *wave, in *inst) { w.drained(in) }},
+	"buffer_gl1_inv":  {ClassWait, func(w *wave, _ *inst) { w.acquire() }},
+	"s_denorm_mode":   {ClassWait, func(w *wave, in *inst) { w.setMode(4, 4, uint32(in.src[0].val)) }},
+	"s_round_mode":    {ClassWait, func(w *wave, in *inst) { w.setMode(0, 4, uint32(in.src[0].val)) }},
 }
 
 func init() {
@@ -73,4 +71,22 @@ func (w *wave) jump(in *inst) {
 		return
 	}
 	w.pc = i
+}
+
+// setMode changes n bits of the mode: rounding in bits 0 to 3, denormals in 4 to 7.
+func (w *wave) setMode(at, n int, v uint32) {
+	m := uint32(1<<n-1) << at
+	w.mode = w.mode&^m | v<<at&m
+	if w.mode&15 != 0 {
+		w.fault("rounding other than to nearest isn't simulated")
+	}
+	w.flush, w.flushH = w.mode>>4&3 != 3, w.mode>>6&3 != 3
+}
+
+func setMode(w *wave, in *inst) {
+	v, bad := w.getS(&in.src[0], 1)
+	if bad != 0 {
+		w.fault("the mode depends on what was never written")
+	}
+	w.setMode(in.mod.offsets[0], in.mod.offsets[1], uint32(v))
 }

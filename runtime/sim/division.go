@@ -24,7 +24,7 @@ func scale32(s, d, n float32) (r float32, post bool) {
 		return up(s), false
 	case inverse && quotient:
 		if s == d {
-			return up(s), true
+			return float32(math.Ldexp(float64(s), -64)), true
 		}
 		return s, true
 	case inverse:
@@ -59,7 +59,7 @@ func scale64(s, d, n float64) (r float64, post bool) {
 		return up(s), false
 	case inverse && quotient:
 		if s == d {
-			return up(s), true
+			return math.Ldexp(s, -128), true
 		}
 		return s, true
 	case inverse:

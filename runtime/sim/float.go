@@ -9,8 +9,18 @@ func u32(x float32) uint32 { return math.Float32bits(x) }
 func f64(x uint64) float64 { return math.Float64frombits(x) }
 func u64(x float64) uint64 { return math.Float64bits(x) }
 
+// halves are the values of all float16s: most are looked up many times.
+var halves = func() (t [1 << 16]float32) {
+	for h := range t {
+		t[h] = halfValue(uint32(h))
+	}
+	return t
+}()
+
 // half gives the value of a float16.
-func half(h uint32) float32 {
+func half(h uint32) float32 { return halves[uint16(h)] }
+
+func halfValue(h uint32) float32 {
 	sign, exp, man := h&0x8000<<16, h>>10&31, h&0x3ff
 	switch {
 	case exp == 31:

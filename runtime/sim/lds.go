@@ -1,6 +1,5 @@
 package sim
 
-
 // LDS: a block's own memory. Each byte starts poisoned.
 
 const maxLDS = 64 << 10
@@ -50,7 +49,7 @@ func (w *wave) ldsLane(in *inst, p uint32, lane int, d *operand) {
 		return
 	}
 	if w.block.launch.races {
-		w.readShared(uint64(p), uint64(t.bytes), lane)
+		w.noteShared(uint64(p), uint64(t.bytes), lane, false)
 	}
 	w.load(t, w.block.lds[p:], lane, d.reg)
 	bad := w.ldsBad(p, t.bytes)
@@ -65,7 +64,7 @@ func (w *wave) ldsStoreLane(in *inst, p uint32, lane, r int) {
 		return
 	}
 	if w.block.launch.races {
-		w.writeShared(uint64(p), uint64(t.bytes), lane, false)
+		w.noteShared(uint64(p), uint64(t.bytes), lane, true)
 	}
 	var buf [16]byte
 	bad := w.gather(t, &buf, lane, r)
@@ -88,6 +87,7 @@ func ldsLoad(w *wave, in *inst) {
 	addr := *w.ldsAddress(in) // a copy: the result may lie where the address does
 	m := w.exec()
 	t := *in.mem
+	w.act(false, true)
 	for i := range lanes {
 		if m>>i&1 == 0 || w.err != nil {
 			continue
@@ -109,6 +109,7 @@ func ldsStore(w *wave, in *inst) {
 	addr := w.ldsAddress(in)
 	m := w.exec()
 	t := in.mem
+	w.act(false, true)
 	for i := range lanes {
 		if m>>i&1 == 0 || w.err != nil {
 			continue
@@ -183,4 +184,3 @@ func swizzle(w *wave, in *inst) {
 	}
 	w.store(&in.d, 'i', &w.out, m, lo, hi)
 }
-

@@ -52,7 +52,6 @@ var named = map[string]operand{
 	"src_scc": {place: scc, count: 1}, "scc": {place: scc, count: 1},
 	"src_shared_base": {place: fixed, val: sharedBase, count: 2}, "src_shared_limit": {place: fixed, val: sharedBase + 0xffffffff, count: 2},
 	"src_private_base": {place: fixed, val: privateBase, count: 2}, "src_private_limit": {place: fixed, val: privateBase + 0xffffffff, count: 2},
-	"src_vccz": {place: none, count: -1}, "src_execz": {place: none, count: -1},
 }
 
 // parseOperand reads what llvm-objdump prints: v3, v[2:5], v3.h, s4, vcc_lo, -v1, |v1|, neg(1.0), 0x3f800000, -16, 0.5.
@@ -92,9 +91,6 @@ func parseBare(s string) (operand, error) {
 		return o, err
 	}
 	if o, ok := named[s]; ok {
-		if o.count < 0 {
-			return o, fmt.Errorf("isn't simulated")
-		}
 		return o, nil
 	}
 	return parseRegister(s)

@@ -44,34 +44,46 @@ func (h *history) cell(dword, total uint64) *cell {
 type actor struct {
 	launch, block, tick, epoch uint32 // of an epoch's first tick: what is older lies before a barrier
 	wave                       uint8
-	lane                       int
 	atomic                     bool
 	at                         uint64 // the address, for messages
 	lds                        bool
 }
 
-// each calls f with the cells of n bytes at off.
-func (h *history) each(off, n, total uint64, who *actor, f func(c *cell, who *actor, mask uint8) error) error {
+// touch notes an access to n bytes at off by w.who.
+func (w *wave) touch(h *history, off, n, total uint64, write bool) error {
+	who := &w.who
+	note := w.noteRead
+	if write {
+		note = w.noteWrite
+	}
+	one := uint32(1) << who.wave
 	for n > 0 {
 		d := off / 4
 		k := min(4-off%4, n)
 		mask := uint8((1<<k - 1) << (off % 4))
+		off, n = off+k, n-k
 		c := h.cell(d, total)
+		if !write && mask == 15 && !c.split && c.wLaunch != who.launch && c.rLaunch == who.launch && c.rBlock == who.block && c.rTick == who.tick {
+			c.rWaves |= one // most reads: nobody writes here
+			c.rMask = 15
+			continue
+		}
 		if !c.split && mask != 15 && c.foreign(who) {
 			h.divide(d, c)
 		}
-		if c.split {
-			for i := range 4 {
-				if mask>>i&1 != 0 {
-					if err := f(&h.split[d][i], who, 15); err != nil {
-						return err
-					}
+		if !c.split {
+			if err := note(c, who, mask); err != nil {
+				return err
+			}
+			continue
+		}
+		for i := range 4 {
+			if mask>>i&1 != 0 {
+				if err := note(&h.split[d][i], who, 15); err != nil {
+					return err
 				}
 			}
-		} else if err := f(c, who, mask); err != nil {
-			return err
 		}
-		off, n = off+k, n-k
 	}
 	return nil
 }
@@ -179,39 +191,27 @@ func (w *wave) noteWrite(c *cell, who *actor, mask uint8) error {
 	return nil
 }
 
-func (w *wave) actor(lane int, atomic bool, at uint64, lds bool) actor {
+// act begins an instruction's accesses to memory, or to LDS.
+func (w *wave) act(atomic, lds bool) {
 	b := w.block
-	who := actor{b.launch.serial, uint32(b.id), b.tick, b.epoch, uint8(w.id), lane, atomic, at, lds}
+	w.who = actor{launch: b.launch.serial, block: uint32(b.id), tick: b.tick, epoch: b.epoch, wave: uint8(w.id), atomic: atomic, lds: lds}
 	if lds {
-		who.launch = b.serial
+		w.who.launch = b.serial
 	}
-	return who
 }
 
-func (w *wave) readCells(a *allocation, off, n uint64, lane int, atomic bool) {
-	who := w.actor(lane, atomic, a.at+off, false)
-	if err := a.history.each(off, n, a.size, &who, w.noteRead); err != nil {
+// noteCells notes an access to n bytes at off of an allocation.
+func (w *wave) noteCells(a *allocation, off, n uint64, lane int, write bool) {
+	w.who.at = a.at + off
+	if err := w.touch(&a.history, off, n, a.size, write); err != nil {
 		w.faultAt(lane, "%v", err)
 	}
 }
 
-func (w *wave) writeCells(a *allocation, off, n uint64, lane int, atomic bool) {
-	who := w.actor(lane, atomic, a.at+off, false)
-	if err := a.history.each(off, n, a.size, &who, w.noteWrite); err != nil {
-		w.faultAt(lane, "%v", err)
-	}
-}
-
-func (w *wave) readShared(off, n uint64, lane int) {
-	who := w.actor(lane, false, off, true)
-	if err := w.block.history.each(off, n, uint64(len(w.block.lds)), &who, w.noteRead); err != nil {
-		w.faultAt(lane, "%v", err)
-	}
-}
-
-func (w *wave) writeShared(off, n uint64, lane int, atomic bool) {
-	who := w.actor(lane, atomic, off, true)
-	if err := w.block.history.each(off, n, uint64(len(w.block.lds)), &who, w.noteWrite); err != nil {
+// noteShared is the same of LDS.
+func (w *wave) noteShared(off, n uint64, lane int, write bool) {
+	w.who.at = off
+	if err := w.touch(&w.block.history, off, n, uint64(len(w.block.lds)), write); err != nil {
 		w.faultAt(lane, "%v", err)
 	}
 }

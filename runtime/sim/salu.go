@@ -99,7 +99,9 @@ func init() {
 		}
 		saveExec("s_"+l.name+"_saveexec_b32", l.f, l.poison, true)
 	}
-	not0 := func(f func(a, b uint64) uint64) func(a, b uint64) uint64 { return func(a, b uint64) uint64 { return f(b, a) } }
+	not0 := func(f func(a, b uint64) uint64) func(a, b uint64) uint64 {
+		return func(a, b uint64) uint64 { return f(b, a) }
+	}
 	swapped := func(p func(a, b, pa, pb uint64) uint64) func(a, b, pa, pb uint64) uint64 {
 		return func(a, b, pa, pb uint64) uint64 { return p(b, a, pb, pa) }
 	}
@@ -155,7 +157,10 @@ func arithmetic() {
 	set("s_min_u32", func(_ *wave, a, b uint32) (uint32, bool) { return min(a, b), a < b })
 	set("s_max_u32", func(_ *wave, a, b uint32) (uint32, bool) { return max(a, b), a > b })
 	for n, name := range []string{"s_lshl1_add_u32", "s_lshl2_add_u32", "s_lshl3_add_u32", "s_lshl4_add_u32"} {
-		set(name, func(_ *wave, a, b uint32) (uint32, bool) { s := uint64(a)<<(n+1) + uint64(b); return uint32(s), s>>32 != 0 })
+		set(name, func(_ *wave, a, b uint32) (uint32, bool) {
+			s := uint64(a)<<(n+1) + uint64(b)
+			return uint32(s), s>>32 != 0
+		})
 	}
 	sop("s_mul_i32", "111", func(_ *wave, a, b uint64) uint64 { return a * b })
 	sop("s_mul_hi_u32", "111", func(_ *wave, a, b uint64) uint64 { return a * b >> 32 })

@@ -39,7 +39,8 @@ func scalarLoad(w *wave, in *inst) {
 	w.count.Read += int64(have)
 	b := a.b[at-a.at:]
 	if w.block.launch.races && !a.readOnly {
-		w.readCells(a, at-a.at, uint64(have), -1, false)
+		w.act(false, false)
+		w.noteCells(a, at-a.at, uint64(have), -1, false)
 	}
 	for i := range n / 4 {
 		if 4*i+4 > have {

@@ -12,10 +12,10 @@ type inst struct {
 	sd    operand // a second, scalar result: carries, or a comparison's
 	src   [4]operand
 	mod   modifiers
-	to    int        // index of the branch's target
-	pair  [2]*inst   // of a dual instruction
-	salu  *scalar    // of scalar instructions
-	mem   *access    // of those that access memory
+	to    int      // index of the branch's target
+	pair  [2]*inst // of a dual instruction
+	salu  *scalar  // of scalar instructions
+	mem   *access  // of those that access memory
 	index map[uint64]int
 }
 
@@ -178,9 +178,13 @@ func (w *wave) fetch64(in *inst, k int, kind byte) (*[lanes]uint64, uint32) {
 func compute(w *wave, in *inst) {
 	op := in.op
 	n := len(op.sig) - 1
-	x := [3]value{{v: &zeroes}, {v: &zeroes}, {v: &zeroes}}
-	for k := range n {
-		x[k] = w.fetch(in, k, op.sig[k+1])
+	x := &w.x
+	for k := range x {
+		if k < n {
+			x[k] = w.fetch(in, k, op.sig[k+1])
+		} else {
+			x[k] = value{v: &zeroes}
+		}
 	}
 	m := w.exec()
 	if in.mod.dpp != nil {
@@ -196,7 +200,7 @@ func compute(w *wave, in *inst) {
 	if in.mod.clamp && op.sat != nil {
 		f = op.sat
 	}
-	if in.mod.post != nil || op.sig[0] != 'i' {
+	if k := op.sig[0]; in.mod.post != nil || k != 'i' && (k != 'f' || w.flush) {
 		w.computeShaped(in, f, a, b, c, m, lo, hi)
 		return
 	}
@@ -299,6 +303,10 @@ func computeWide(w *wave, in *inst) {
 		w.put(in, &w.out, m, bad, bad)
 		return
 	}
+	low := bad
+	if op.name == "v_lshlrev_b64" && bad != 0 && in.src[1].place == vgpr && in.src[0].place == fixed {
+		low = w.bad(in.src[1].reg) // the upper half may be left undefined
+	}
 	lo, hi := &w.v[in.d.reg], &w.v[in.d.reg+1]
 	for i := range lo {
 		if m>>i&1 != 0 {
@@ -309,6 +317,6 @@ func computeWide(w *wave, in *inst) {
 			lo[i], hi[i] = uint32(v), uint32(v>>32)
 		}
 	}
-	w.mark(in.d.reg, m, bad, bad)
+	w.mark(in.d.reg, m, low, low)
 	w.mark(in.d.reg+1, m, bad, bad)
 }

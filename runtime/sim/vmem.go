@@ -14,7 +14,7 @@ type access struct {
 	lds    bool
 	flat   bool
 	two    int // of ds_*_2addr: the unit of both offsets in bytes
-	atomic *atomic
+	atomic *rmw
 	rtn    bool
 }
 
@@ -90,12 +90,15 @@ func vectorLoad(w *wave, in *inst) {
 	addr := w.addresses(in)
 	m, n := w.exec(), in.mem.bytes
 	races := w.block.launch.races
+	w.act(in.mod.glc, false)
 	for i := range lanes {
 		if m>>i&1 == 0 || w.err != nil {
 			continue
 		}
 		if in.mem.flat && addr[i]>>48 == sharedBase>>48 {
+			w.act(false, true)
 			w.ldsLane(in, uint32(addr[i]), i, &in.d)
+			w.act(in.mod.glc, false)
 			continue
 		}
 		a, off := w.at(addr[i], n, i, false)
@@ -103,7 +106,7 @@ func vectorLoad(w *wave, in *inst) {
 			return
 		}
 		if races && !a.readOnly {
-			w.readCells(a, off, uint64(n), i, in.mod.glc)
+			w.noteCells(a, off, uint64(n), i, false)
 		}
 		w.load(in.mem, a.b[off:off+uint64(n)], i, in.d.reg)
 		w.clean(in.mem, i, in.d.reg)
@@ -160,6 +163,7 @@ func vectorStore(w *wave, in *inst) {
 	addr := w.addresses(in)
 	m, n := w.exec(), in.mem.bytes
 	data := &in.src[2]
+	w.act(false, false)
 	var buf [16]byte
 	for i := range lanes {
 		if m>>i&1 == 0 || w.err != nil {
@@ -170,7 +174,9 @@ func vectorStore(w *wave, in *inst) {
 			return
 		}
 		if in.mem.flat && addr[i]>>48 == sharedBase>>48 {
+			w.act(false, true)
 			w.ldsStoreLane(in, uint32(addr[i]), i, data.reg)
+			w.act(false, false)
 			continue
 		}
 		a, off := w.at(addr[i], n, i, true)
@@ -178,7 +184,7 @@ func vectorStore(w *wave, in *inst) {
 			return
 		}
 		if w.block.launch.races {
-			w.writeCells(a, off, uint64(n), i, false)
+			w.noteCells(a, off, uint64(n), i, true)
 		}
 		copy(a.b[off:], buf[:n])
 	}

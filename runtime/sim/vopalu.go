@@ -163,17 +163,21 @@ func turn(x float64, f func(float64) float64) float64 {
 
 // division are the three steps with which a compiler divides exactly.
 func division() {
-	def("v_div_fixup_f32", "ffff", func(q, d, n uint32) uint32 { return u32(float32(fixup(float64(f32(q)), float64(f32(d)), float64(f32(n))))) })
-	def16("v_div_fixup_f16", 3, fixup)
-	def64("v_div_fixup_f64", 3, fixup)
-	vops["v_div_scale_f32"] = &valu{name: "v_div_scale_f32", sig: "ffff", run: divScale}
-	vops["v_div_scale_f64"] = &valu{name: "v_div_scale_f64", sig: "dddd", run: divScale64}
+	def("v_div_fixup_f32", "ffff", func(q, d, n uint32) uint32 {
+		x, y := f32(d), f32(n)
+		return u32(float32(fixup(float64(f32(q)), float64(x), float64(y), exponent32(y)-exponent32(x) < -150)))
+	})
+	def16("v_div_fixup_f16", 3, func(q, d, n float64) float64 { return fixup(q, d, n, false) })
+	def64("v_div_fixup_f64", 3, func(q, d, n float64) float64 { return fixup(q, d, n, exponent64(n)-exponent64(d) < -1075) })
+	vops["v_div_scale_f32"] = &valu{name: "v_div_scale_f32", sig: "fcfff", run: divScale}
+	vops["v_div_scale_f64"] = &valu{name: "v_div_scale_f64", sig: "dcddd", run: divScale64}
 	vops["v_div_fmas_f32"] = &valu{name: "v_div_fmas_f32", sig: "ffff", run: divFmas}
 	vops["v_div_fmas_f64"] = &valu{name: "v_div_fmas_f64", sig: "dddd", run: divFmas}
 }
 
-// fixup mends a quotient q of n by d where the steps before it couldn't get it right.
-func fixup(q, d, n float64) float64 {
+// fixup mends a quotient q of n by d where the steps before it couldn't get it right; tiny says that it is less than any
+// number but 0.
+func fixup(q, d, n float64, tiny bool) float64 {
 	sign := math.Copysign(1, d) * math.Copysign(1, n)
 	switch {
 	case n != n:
@@ -184,11 +188,10 @@ func fixup(q, d, n float64) float64 {
 		return math.NaN()
 	case d == 0 || math.IsInf(n, 0):
 		return math.Copysign(math.Inf(1), sign)
-	case n == 0 || math.IsInf(d, 0):
+	case n == 0 || math.IsInf(d, 0) || tiny:
 		return math.Copysign(0, sign)
 	case q != q: // an overflow on the way
 		return math.Copysign(math.Inf(1), sign)
 	}
 	return math.Copysign(q, sign)
 }
-

@@ -92,7 +92,7 @@ func integers() {
 		return uint32(int32(v<<(32-n)) >> (32 - n))
 	}).poison = extract
 	three("v_bfi_b32", func(a, b, c uint32) uint32 { return a&b | ^a&c }).poison = insert
-	three("v_alignbit_b32", func(a, b, c uint32) uint32 { return uint32((uint64(a)<<32 | uint64(b)) >> (c & 31)) }).poison = align
+	def("v_alignbit_b32", "iiis", func(a, b, c uint32) uint32 { return uint32((uint64(a)<<32 | uint64(b)) >> (c & 31)) }).poison = align
 	def("v_alignbyte_b32", "iiis", func(a, b, c uint32) uint32 { return uint32((uint64(a)<<32 | uint64(b)) >> (8 * (c & 3))) }).poison = alignBytes
 	three("v_min3_i32", func(a, b, c uint32) uint32 { return lowest(lowest(a, b), c) })
 	three("v_max3_i32", func(a, b, c uint32) uint32 { return greatest(greatest(a, b), c) })

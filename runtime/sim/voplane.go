@@ -108,8 +108,12 @@ func (w *wave) mad64(in *inst, signed bool) {
 		out |= bit(over) << i
 		lo[i], hi[i] = uint32(s), uint32(s>>32)
 	}
+	low := pa | pb | pc
+	if o := &in.src[2]; o.place == vgpr { // compilers leave the upper half undefined where the result's isn't read
+		low = pa | pb | w.bad(o.reg)
+	}
 	bad := (pa | pb | pc) & m
-	w.mark(in.d.reg, m, bad, bad)
+	w.mark(in.d.reg, m, low, low)
 	w.mark(in.d.reg+1, m, bad, bad)
 	w.putS(&in.sd, 1, uint64(out), uint64(bad))
 }

@@ -25,6 +25,7 @@ type wave struct {
 	sccBad  bool
 	flush   bool // float32 denormals are flushed
 	flushH  bool // float16's and float64's
+	mode    uint32
 	done    bool
 	waiting bool // at a barrier
 	pc      int  // index of the next instruction
@@ -37,9 +38,13 @@ type wave struct {
 	last  *allocation // the one that was accessed last: mostly the next one too
 	order
 
+	x    [3]value
+	who  actor
 	buf  [4]reg
 	out  reg
 	wide [4][lanes]uint64
+
+	tiles [2]tile
 }
 
 var zeroes reg

@@ -54,18 +54,6 @@ inline void rotate(const float *x, const uint8_t *r, const int *live, float *y, 
   });
 }
 
-// y = rotate(silu(g) u, r); g and u[T, R, K]. Grid as rotate's. y may be g or u.
-template <int R, int K, int G, int T>
-inline void silu_mul_rotate(const float *g, const float *u, const uint8_t *r, const int *live, float *y, int block) {
-  static_assert(K % G == 0, "the width must be whole groups");
-  rotated<R, K / G, T>(live, block, [&](int row, int group) __attribute__((always_inline)) {
-    long at = (long)row * K + group * G;
-    rotate_group<G>(r + group * rotation_bytes<G>,
-                    [&](int i) __attribute__((always_inline)) { return silu::of(load(g + at + i)) * load(u + at + i); },
-                    [&](int i, V v) __attribute__((always_inline)) { store(y + at + i, v); });
-  });
-}
-
 // n = rmsnorm(x) w and y[j] = rotate(n, r[j]): one launch takes up to four rotations, passed as (r_1 ..., live, n, y_1 ...). A block is a
 // token, so its norm is taken once. For a single token that is a block of some 20 µs at K = 2048: there the planner takes the norm in the
 // product's last block and lets the rotations share a launch instead. Cutting a token into two groups a block lost: each block then sums

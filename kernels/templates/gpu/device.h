@@ -13,7 +13,7 @@
 
 // An entry: KERNEL(name, threads, void *a0, void *a1) { matmul<...>(Arg{a0}, Arg{a1}, block); }
 #if defined(__NVPTX__)
-#define HIPC_BOUNDS(threads) __attribute__((launch_bounds(threads)))
+#define HIPC_BOUNDS(threads) __attribute__((launch_bounds(threads, 1)))
 #else
 #define HIPC_BOUNDS(threads) __attribute__((amdgpu_flat_work_group_size(threads, threads)))
 #endif

@@ -1,0 +1,162 @@
+package codegen
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// amdFacts are what the code object's own note says about a kernel, in the columns' order.
+var amdFacts = []struct{ column, key string }{
+	{"vgpr", "vgpr_count"}, {"sgpr", "sgpr_count"}, {"lds", "group_segment_fixed_size"}, {"scratch", "private_segment_fixed_size"},
+	{"vspill", "vgpr_spill_count"}, {"sspill", "sgpr_spill_count"},
+}
+
+var amdClasses = []struct {
+	name  string
+	match *regexp.Regexp
+}{
+	{"wmma", regexp.MustCompile(`^v_wmma`)},
+	{"dot", regexp.MustCompile(`^v_dot`)},
+	{"fma", regexp.MustCompile(`fma`)},
+	{"valu", regexp.MustCompile(`^v_`)},
+	{"salu", regexp.MustCompile(`^s_`)},
+	{"ld16", regexp.MustCompile(`^global_load_b128`)},
+	{"load", regexp.MustCompile(`^global_load`)},
+	{"store", regexp.MustCompile(`^global_store`)},
+	{"ds", regexp.MustCompile(`^ds_`)},
+	{"other", regexp.MustCompile(``)},
+}
+
+var (
+	amdKey  = regexp.MustCompile(`^\s+(?:- )?\.(\w+):\s+(\S+)$`)
+	amdHead = regexp.MustCompile(`^[0-9a-f]+ <(\S+)>:$`)
+)
+
+// llvm finds one of LLVM's programs, whose names have a version or none.
+func llvm(name string) (string, error) {
+	var err error
+	for _, n := range []string{name + "-22", name} {
+		var path string
+		if path, err = exec.LookPath(n); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
+}
+
+// reportAMD reads the note of the code object, and counts what llvm-objdump prints. Without LLVM's programs only sizes are given.
+func reportAMD(t *Target, dir string) ([]byte, error) {
+	f, err := elf.Open(filepath.Join(dir, t.Object))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", t.Object, err)
+	}
+	defer f.Close()
+	symbols, err := f.Symbols()
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", t.Object, err)
+	}
+	sizes := map[string]uint64{}
+	var names []string
+	for _, s := range symbols {
+		if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Size > 0 {
+			sizes[s.Name] = s.Size
+			names = append(names, s.Name)
+		}
+	}
+	slices.Sort(names)
+	var b bytes.Buffer
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	notes, counts, err := t.inspect(ctx, dir)
+	if err != nil {
+		fmt.Fprintf(&b, "# %s: %v (apt install llvm-22): only the size of each kernel's code is known.\n#%7s  kernel\n", t.Name, err, "bytes")
+		for _, n := range names {
+			fmt.Fprintf(&b, "%8d  %s\n", sizes[n], n)
+		}
+		return b.Bytes(), nil
+	}
+	fmt.Fprintf(&b, "# %s: what the compiler made of each kernel. Registers, bytes of LDS and scratch, and spills by the code object's note; then\n", t.Name)
+	fmt.Fprintf(&b, "# instructions by class, counted in the code, not in a run. ld16: loads of 16 bytes a lane.\n#%7s", "bytes")
+	for _, k := range amdFacts {
+		fmt.Fprintf(&b, "%8s", k.column)
+	}
+	for _, c := range amdClasses {
+		fmt.Fprintf(&b, "%8s", c.name)
+	}
+	fmt.Fprintf(&b, "  kernel\n")
+	for _, n := range names {
+		fmt.Fprintf(&b, "%8d", sizes[n])
+		for _, k := range amdFacts {
+			fmt.Fprintf(&b, "%8s", notes[n][k.key])
+		}
+		for i := range amdClasses {
+			fmt.Fprintf(&b, "%8d", counts[n][i])
+		}
+		fmt.Fprintf(&b, "  %s\n", n)
+	}
+	return b.Bytes(), nil
+}
+
+// inspect asks LLVM's programs: what the note says of each kernel, and how many instructions of each class it has.
+func (t *Target) inspect(ctx context.Context, dir string) (map[string]map[string]string, map[string][]int, error) {
+	readelf, err := llvm("llvm-readelf")
+	if err != nil {
+		return nil, nil, fmt.Errorf("no llvm-readelf was found")
+	}
+	objdump, err := llvm("llvm-objdump")
+	if err != nil {
+		return nil, nil, fmt.Errorf("no llvm-objdump was found")
+	}
+	text, err := runTool(ctx, dir, readelf, "--notes", t.Object)
+	if err != nil {
+		return nil, nil, err
+	}
+	notes, counts := map[string]map[string]string{}, map[string][]int{}
+	facts := map[string]string{}
+	for l := range strings.Lines(text) {
+		m := amdKey.FindStringSubmatch(strings.TrimRight(l, "\n"))
+		if m == nil {
+			continue
+		}
+		if m[1] == "vgpr_spill_count" || m[1] == "symbol" || facts[m[1]] == "" {
+			facts[m[1]] = m[2]
+		}
+		if strings.HasPrefix(l, "    .name:") {
+			facts["name"] = m[2]
+		}
+		if m[1] == "wavefront_size" { // the last key of a kernel: they're sorted
+			notes[facts["name"]] = facts
+			facts = map[string]string{}
+		}
+	}
+	if text, err = runTool(ctx, dir, objdump, "-d", "--no-show-raw-insn", t.Object); err != nil {
+		return nil, nil, err
+	}
+	var now []int
+	for l := range strings.Lines(text) {
+		if m := amdHead.FindStringSubmatch(strings.TrimSpace(l)); m != nil {
+			now = make([]int, len(amdClasses))
+			counts[m[1]] = now
+			continue
+		}
+		l = strings.TrimSpace(l)
+		if now == nil || l == "" || strings.HasPrefix(l, "s_code_end") || strings.HasPrefix(l, "Disassembly") {
+			continue
+		}
+		for i, c := range amdClasses {
+			if c.match.MatchString(l) {
+				now[i]++
+				break
+			}
+		}
+	}
+	return notes, counts, nil
+}

@@ -1,0 +1,177 @@
+package cuda
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"hipc/runtime"
+)
+
+// card opens the first card, or skips.
+func card(t *testing.T, o Options) *Device {
+	t.Helper()
+	d, err := Open(o)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if n := d.Info().Counted; n != 0 {
+			t.Errorf("%d bytes are counted after Close", n)
+		}
+	})
+	return d.(*Device)
+}
+
+func wants(t *testing.T, err error, text string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want one line with %q", err, text)
+	}
+}
+
+func TestNoDriver(t *testing.T) {
+	before := libraryName
+	defer func() { libraryName = before }()
+	libraryName = "libhipc-absent.so.1"
+	_, err := Open(Options{})
+	wants(t, err, "no NVIDIA driver: libhipc-absent.so.1 isn't there")
+	libraryName = "libc.so.6" // a library that has no such calls
+	_, err = Open(Options{})
+	wants(t, err, "libc.so.6 has no cuInit")
+}
+
+const twice = `//
+.version 8.0
+.target sm_90
+.address_size 64
+
+	// .globl	twice
+.visible .entry twice(
+	.param .u64 .ptr .align 1 twice_param_0,
+	.param .u64 .ptr .align 1 twice_param_1
+)
+.maxntid 32
+{
+	.reg .b32 	%r<4>;
+	.reg .b64 	%rd<8>;
+	ld.param.b64 	%rd1, [twice_param_0];
+	ld.param.b64 	%rd2, [twice_param_1];
+	mov.u32 	%r1, %tid.x;
+	mul.wide.u32 	%rd3, %r1, 4;
+	add.s64 	%rd4, %rd1, %rd3;
+	add.s64 	%rd5, %rd2, %rd3;
+	ld.b32 	%r2, [%rd4];
+	add.s32 	%r3, %r2, %r2;
+	st.b32 	[%rd5], %r3;
+	ret;
+}
+.visible .entry nothing()
+{
+	ret;
+}
+`
+
+func TestParsePTX(t *testing.T) {
+	entries, target, err := parsePTX([]byte(twice))
+	if err != nil || target != "sm_90" || entries["twice"] != 2 || len(entries) != 2 || entries["nothing"] != 0 {
+		t.Errorf("%v of %s, %v", entries, target, err)
+	}
+	for _, text := range []string{"", "\x7fELF", ".target sm_90\n", ".visible .entry k(\n.param .u64 a\n)\n"} {
+		_, _, err := parsePTX([]byte(text))
+		wants(t, err, "no PTX of hipc")
+	}
+}
+
+// What a plan and the code don't agree on is refused before the driver is asked.
+func TestCheck(t *testing.T) {
+	m := &module{entries: map[string]int{"k": 2}}
+	for _, c := range []struct {
+		s    runtime.Launch
+		want string
+	}{
+		{runtime.Launch{Kernel: "j", Grid: 1, Block: 1}, "no kernel j"},
+		{runtime.Launch{Kernel: "k", Grid: 1, Block: 1, Args: make([]runtime.Ptr, 3)}, "gives 3 operands, the object takes 2"},
+		{runtime.Launch{Kernel: "k", Block: 1, Args: make([]runtime.Ptr, 2)}, "0 blocks of 1 threads"},
+	} {
+		_, err := m.check(c.s, 0)
+		wants(t, err, c.want)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	d := card(t, Options{Memory: 8 << 20})
+	a, err := d.Alloc(5 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a%4096 != 0 {
+		t.Errorf("memory at %#x", uint64(a))
+	}
+	got := bytes.Repeat([]byte{1}, 4096)
+	if err := d.Read(got, a.Add(5<<20-4096)); err != nil || !bytes.Equal(got, make([]byte, 4096)) {
+		t.Errorf("new memory isn't zero, %v", err)
+	}
+	_, err = d.Alloc(4 << 20)
+	wants(t, err, "4.0 MiB of memory asked for, 3.0 MiB are free")
+	_, err = d.Alloc(0)
+	wants(t, err, "at least 1")
+	wants(t, d.Write(a.Add(5<<20-1), []byte("ab")), "2 bytes at 5242879 of a block that has 5242880")
+	b, err := d.Place(bytes.Repeat([]byte{7}, 4096))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, d.Write(b, []byte{1}), "read-only")
+	if err := d.Copy(a, b, 4096); err != nil {
+		t.Error(err)
+	}
+	if err := d.Read(got, a); err != nil || got[4095] != 7 {
+		t.Errorf("copied: %d, %v", got[4095], err)
+	}
+	wants(t, d.Free(a.Add(1)), "isn't the start")
+}
+
+// A graph and its eager twin do the same, in order, and a replay sees what was written before it.
+func TestGraph(t *testing.T) {
+	for _, eager := range []bool{false, true} {
+		d := card(t, Options{Eager: eager})
+		if d.Info().Targets[0] != "sm_90" {
+			t.Skipf("%s is %s, the test's code is for sm_90", d.Info().Name, d.Info().Targets[0])
+		}
+		m, err := d.Load([]byte(twice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := d.Alloc(128)
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := runtime.Launch{Kernel: "twice", Grid: 1, Block: 32, Args: []runtime.Ptr{x, x}}
+		g, err := d.Record(m, []runtime.Launch{step, step, step})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range byte(20) {
+			if err := d.Write(x, bytes.Repeat([]byte{i, 0, 0, 0}, 32)); err != nil {
+				t.Fatal(err)
+			}
+			if err := g.Replay(); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 128)
+			if err := d.Read(got, x); err != nil || !bytes.Equal(got, bytes.Repeat([]byte{8 * i, 0, 0, 0}, 32)) {
+				t.Fatalf("%d eightfold is %d, %v", i, got[0], err)
+			}
+		}
+		if times, err := g.Time(); err != nil || len(times) != 3 || times[0] <= 0 {
+			t.Errorf("%v, %v", times, err)
+		}
+		_, err = d.Load([]byte(strings.Replace(twice, "mul.wide", "mul.wild", 1)))
+		wants(t, err, "cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX")
+		_, err = d.Load([]byte(strings.Replace(twice, "sm_90", "sm_86", 1)))
+		wants(t, err, "PTX for sm_86")
+	}
+}

@@ -1,0 +1,138 @@
+package tests
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hipc/compiler"
+	"hipc/runtime"
+	"hipc/runtime/cuda"
+	"hipc/runtime/engine"
+	"hipc/runtime/reference"
+)
+
+// TestFamiliesOnCard holds the families' tiny checkpoints, compiled for a card into the folder families of HIPC_ARTIFACTS, against their
+// goldens: prompts at once and token by token,
+// by graph and launch by launch. The cache is in f16.
+func TestFamiliesOnCard(t *testing.T) {
+	dir := os.Getenv("HIPC_ARTIFACTS")
+	if dir == "" {
+		t.Skip("HIPC_ARTIFACTS is not set: it names the folder of artifacts for a card")
+	}
+	for name := range familyCheckpoints {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, "families", name)
+			if _, err := os.Stat(path); err != nil {
+				t.Skipf("not compiled for this card: %v", err)
+			}
+			golden := familyGolden(t, name)
+			for _, eager := range []bool{false, true} {
+				llm, err := engine.Open(path, engine.Options{Eager: eager})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer llm.Close()
+				worst := max(difference(t, llm.Model, golden, 40, 40), difference(t, llm.Model, golden, 40, 1))
+				if t.Logf("logits differ by up to %.2g", worst); !(worst <= 5e-2) {
+					t.Errorf("logits differ by up to %.3g, want 5e-2", worst)
+				}
+			}
+			eagerAndGraph(t, path, ints(t, golden, "p7"), 100)
+		})
+	}
+}
+
+// TestSmolLM2OnCard: a graph's replays and the same launches one by one give the same 256 tokens.
+func TestSmolLM2OnCard(t *testing.T) {
+	if os.Getenv("HIPC_ARTIFACTS") == "" {
+		t.Skip("HIPC_ARTIFACTS is not set: it names the folder of artifacts for a card")
+	}
+	eagerAndGraph(t, smollm2Artifact(t, true), smollm2Golden(t)[1].IDs, 256)
+}
+
+func eagerAndGraph(t *testing.T, path string, prompt []int32, n int) {
+	t.Helper()
+	var ids [2][]int32
+	for i, eager := range []bool{false, true} {
+		llm, err := engine.Open(path, engine.Options{Eager: eager})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[i] = greedy(t, llm.Model, prompt, n)
+		if err := llm.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for i := range ids[0] {
+		if ids[0][i] != ids[1][i] {
+			t.Fatalf("token %d is %d by graph, %d launch by launch", i, ids[0][i], ids[1][i])
+		}
+	}
+}
+
+// TestNoCard: an artifact for a card, where there's none, is one line and the exit code of a device.
+func TestNoCard(t *testing.T) {
+	if d, err := cuda.Open(cuda.Options{}); err == nil {
+		d.Close()
+		t.Skip("there is a card")
+	}
+	dir := t.TempDir()
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", "") // no compiler: the card is asked for first
+	r, err := compiler.Compile(t.Context(), compiler.Options{Model: familyText("llama"), Weights: "testdata/families/llama", Target: "sm_90", Out: filepath.Join(dir, "out")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", path)
+	got := runProgram(t, nil, "hiprun", "bench", r.Dir)
+	if got.code != 3 || got.out != "" || strings.Count(got.err, "\n") != 1 || !strings.Contains(got.err, "no NVIDIA driver: libcuda.so.1 isn't there") {
+		t.Errorf("exit %d, %q %q; want exit 3 and one line that names the library", got.code, got.out, got.err)
+	}
+}
+
+// TestRandomWeights: an artifact without weights runs with those of a seed, and says so; the reference has the same.
+func TestRandomWeights(t *testing.T) {
+	dir := familyArtifact(t, familyText("llama"), "llama", true).Dir
+	var logits [3][]float32
+	for i, spec := range []string{"random:1", "random:1", "random:2"} {
+		a, err := runtime.OpenArtifact(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Manifest.Weights = nil
+		if err := engine.Randomize(a, spec); err != nil {
+			t.Fatal(err)
+		}
+		if a.Origin() != spec {
+			t.Errorf("the weights are said to be %q", a.Origin())
+		}
+		var m engine.Model
+		if i == 1 {
+			m, err = reference.Open(a, 0)
+		} else {
+			m, err = engine.Run(a, engine.Options{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Logits(t.Context(), []int32{1, 2, 3}, func(_ int, row []float32) error { logits[i] = append(logits[i], row...); return nil }); err != nil {
+			t.Error(err)
+		}
+		m.Close()
+	}
+	far := func(a, b []float32) (worst float64) {
+		for i := range a {
+			worst = max(worst, math.Abs(float64(a[i]-b[i])))
+		}
+		return worst
+	}
+	if d := far(logits[0], logits[1]); !(d < 1e-3) {
+		t.Errorf("the cpu and the reference differ by %g", d)
+	}
+	if d := far(logits[0], logits[2]); d < 1e-2 {
+		t.Errorf("two seeds differ by no more than %g", d)
+	}
+}
