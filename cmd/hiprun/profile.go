@@ -26,7 +26,7 @@ bandwidth at which weights were read; an embedding, which reads one row, has non
 			if repeat < 1 || repeat > 10000 || at < 0 {
 				return usageError{fmt.Errorf("-r %d --at %d: want at least one repetition, and a position of 0 or more", repeat, at)}
 			}
-			llm, _, err := m.open(words[0])
+			llm, a, err := m.open(words[0])
 			if err != nil {
 				return err
 			}
@@ -46,6 +46,9 @@ bandwidth at which weights were read; an embedding, which reads one row, has non
 			total, launches := time.Duration(0), 0
 			for _, s := range sums {
 				total, launches = total+s.Time, launches+s.Launches
+			}
+			if a.Origin() != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "weights %s: the figures are of speed only\n", a.Origin())
 			}
 			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(t, "kernel\tlaunches\tµs a token\tshare\tGB/s")

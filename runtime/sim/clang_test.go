@@ -49,13 +49,21 @@ func build(t testing.TB, file, target, text string, args ...string) []byte {
 // hip compiles a kernel file of tests/testdata/sim.
 func hip(t testing.TB, name, target string, args ...string) []byte {
 	t.Helper()
+	key := strings.Join(append([]string{name, target}, args...), " ")
+	if b := objects[key]; b != nil {
+		return b
+	}
 	text, err := os.ReadFile(filepath.Join("../../tests/testdata/sim", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return build(t, name, target, string(text), append([]string{"-x", "hip", "--offload-device-only", "--no-gpu-bundle-output", "--offload-arch=" + target,
+	objects[key] = build(t, name, target, string(text), append([]string{"-x", "hip", "--offload-device-only", "--no-gpu-bundle-output", "--offload-arch=" + target,
 		"-nogpulib", "-nogpuinc", "-O3"}, args...)...)
+	return objects[key]
 }
+
+// objects are those that are compiled already.
+var objects = map[string][]byte{}
 
 func open(t testing.TB, o sim.Options) *sim.Device {
 	t.Helper()

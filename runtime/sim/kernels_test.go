@@ -135,6 +135,7 @@ func TestTranspose(t *testing.T) {
 		near(t, asFloats(read(t, d, out, 8192)), func(i int) float64 { return float64(x[i&^1023|i&31<<5|i>>5&31]) }, 0)
 		fails(t, run(t, d, code, runtime.Launch{Kernel: "transpose_unordered", Grid: 2, Block: 256, Args: args}), "a race: ", "LDS at byte", "since the last barrier", "pc 0x", "ds_")
 		fails(t, run(t, d, code, runtime.Launch{Kernel: "transpose_reused", Grid: 1, Block: 256, Args: args}), "a race: ", "since the last barrier", "pc 0x")
+		fails(t, run(t, d, code, runtime.Launch{Kernel: "shared_unordered", Grid: 1, Block: 64, Args: args[1:]}), "a race: ", "LDS at byte", "since the last barrier")
 	})
 }
 
@@ -197,6 +198,8 @@ func TestTicket(t *testing.T) {
 		fails(t, run(t, d, code, runtime.Launch{Kernel: "split_sum_unacquired", Grid: 8, Block: 64, Args: args}), "a race: reads memory", "no atomic and fences between", "global_load")
 		must(t, d.Write(count, make([]byte, 4)))
 		fails(t, run(t, d, code, runtime.Launch{Kernel: "split_sum_unfenced", Grid: 8, Block: 64, Args: args}), "a race: reads memory")
+		must(t, d.Write(count, make([]byte, 4)))
+		fails(t, run(t, d, code, runtime.Launch{Kernel: "ticket_unreleased", Grid: 8, Block: 32, Args: args}), "a race: reads memory", "in the same launch")
 		fails(t, run(t, d, code, runtime.Launch{Kernel: "blocks_race", Grid: 2, Block: 32, Args: args[3:]}), "a race: ", "in the same launch")
 	})
 }

@@ -147,7 +147,7 @@ func TestPoison(t *testing.T) {
 		"v_cmp_eq_u32 s20, v20, v8 ; s_and_b32 s20, s20, 0 ; s_cmp_eq_u32 s20, 0 ; s_cbranch_scc0 0",
 	}
 	bad := []string{
-		"v_mov_b32 v2, v20", "v_add_f32 v2, v8, v20", "v_mov_b32 v2, v21", "v_lshlrev_b32 v2, 8, v21", "v_perm_b32 v2, v21, v8, 0x05060100", "v_cvt_f32_f16 v2, v21.l",
+		"v_mov_b32 v2, v20", "v_add_f32 v2, v8, v20", "v_fma_f32 v2, v8, v8, v20", "v_mov_b32 v2, v21", "v_lshlrev_b32 v2, 8, v21", "v_perm_b32 v2, v21, v8, 0x05060100", "v_cvt_f32_f16 v2, v21.l",
 		"v_pk_add_u16 v2, v21, v8", "v_mov_b32 v2, s30", "v_cndmask_b32 v2, v20, v8, vcc_lo", "v_dot2_f32_f16 v2, v8, v20, v8", "v_mov_b32_dpp v2, v20 row_xmask:1 row_mask:0xf bank_mask:0xf",
 		"ds_bpermute_b32 v2, v8, v20", "v_fma_mix_f32 v2, v21, v8, v8 op_sel_hi:[1,0,0]", "v_readlane_b32 s20, v20, 3 ; v_mov_b32 v2, s20", "v_exp_f32 v2, v20",
 		"ds_load_b32 v2, v0", "v_cmp_eq_u32 s20, v20, v8 ; v_cndmask_b32 v2, v8, v9, s20", "v_mad_u64_u32 v[2:3], null, v20, v8, v[8:9]",

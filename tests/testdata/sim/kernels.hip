@@ -214,3 +214,27 @@ KERNEL void matrix_loop(const half16 *a, const half16 *b, float *c) {
   }
   for (int i = 0; i < 8; i++) c[t * 8 + i] = d[i] + e[i];
 }
+
+// one wave reads what another writes, in either order, with no barrier between.
+KERNEL void shared_unordered(float *a) {
+  LDS float s[32];
+  int t = thread();
+  if (t < 32) s[t] = a[t];
+  barrier();
+  if (t < 32) a[t] = s[t] + 1;
+  else s[t - 32] = a[t];
+  barrier();
+  a[64 + t] = s[t & 31];
+}
+// a ticket taken before the stores are waited for.
+KERNEL void ticket_unreleased(const float *a, float *part, unsigned *count, float *out) {
+  int t = thread();
+  part[group() * 32 + t] = a[group() * 32 + t];
+  unsigned n = 0;
+  if (t == 0) n = __hip_atomic_fetch_add(count, 1u, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);
+  if (__builtin_amdgcn_readfirstlane(n) != 7) return;
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "agent");
+  float s = 0;
+  for (int i = 0; i < 8; i++) s += part[i * 32 + t];
+  out[t] = s;
+}
