@@ -1,8 +1,11 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"debug/elf"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -51,6 +54,50 @@ func disassemble(code []byte) ([]line, error) {
 	if l, ok := listings[key]; ok {
 		return l, nil
 	}
+	l, err := printed(code)
+	for range 16 {
+		mended := mend(code, l)
+		if err != nil || mended == nil {
+			break
+		}
+		code = mended
+		l, err = printed(code)
+	}
+	if err == nil {
+		listings[key] = l
+	}
+	return l, err
+}
+
+// mend clears bits that clang before 19 sets in v_permlane16 and v_permlanex16 with fi or bound_ctrl: of modifiers that these
+// don't have. A card ignores them, llvm-objdump doesn't know the instruction with them. It gives nil where there are none.
+func mend(code []byte, list []line) []byte {
+	var out []byte
+	f, err := elf.NewFile(bytes.NewReader(code))
+	if err != nil {
+		return nil
+	}
+	for _, l := range list {
+		var w uint32
+		if n, _ := fmt.Sscanf(l.text, ".long 0x%x", &w); n != 1 || w>>16 != 0xd65b && w>>16 != 0xd65c {
+			continue
+		}
+		for _, p := range f.Progs {
+			if at := l.pc - p.Vaddr + p.Off; p.Type == elf.PT_LOAD && l.pc >= p.Vaddr && l.pc-p.Vaddr+8 <= p.Filesz && at+8 <= uint64(len(code)) {
+				if out == nil {
+					out = bytes.Clone(code)
+				}
+				b := out[at:]
+				binary.LittleEndian.PutUint32(b, w&^0x4700)
+				binary.LittleEndian.PutUint32(b[4:], binary.LittleEndian.Uint32(b[4:])&0x07ffffff)
+			}
+		}
+	}
+	return out
+}
+
+// printed runs llvm-objdump.
+func printed(code []byte) ([]line, error) {
 	tool, err := Disassembler()
 	if err != nil {
 		return nil, err
@@ -73,12 +120,7 @@ func disassemble(code []byte) ([]line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %v: %s", tool, err, strings.Join(strings.Fields(errs.String()), " "))
 	}
-	l, err := readListing(string(out))
-	if err != nil {
-		return nil, err
-	}
-	listings[key] = l
-	return l, nil
+	return readListing(string(out))
 }
 
 // readListing takes lines of the form "\tTEXT // PC: WORD WORD <label>"; others are headings.

@@ -1,8 +1,11 @@
 package sim_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
+
+	"hipc/runtime/sim"
 )
 
 // from is an instruction that reads another lane's a; where that is none (-1), what the instruction then gives.
@@ -163,3 +166,16 @@ func TestSharedOpcodes(t *testing.T) {
 
 // global makes v20 the lane's place in the results.
 const global = "v_lshlrev_b32 v20, 4, v0 ; s_lshr_b32 s20, s2, 1 ; v_add_nc_u32 v20, s20, v20 ; "
+
+// TestOldPermlane: clang before 19 sets bits in v_permlanex16 that llvm-objdump refuses and a card ignores.
+func TestOldPermlane(t *testing.T) {
+	code := assemble(t, "gfx1100", []opcode{{asm: "v_permlanex16_b32 v2, v8, s4, s6 op_sel:[1,0]", kind: word}})
+	i := bytes.Index(code, []byte{2, 8, 0x5c, 0xd6})
+	if i < 0 {
+		t.Fatal("the instruction isn't where it was put")
+	}
+	code[i+1] |= 0x41
+	code[i+7] |= 0x20
+	_, err := open(t, sim.Options{}).Load(code)
+	must(t, err)
+}
