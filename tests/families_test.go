@@ -34,6 +34,9 @@ func familyText(name string) string { return "../models/" + familyCheckpoints[na
 func TestFamilies(t *testing.T) {
 	for name := range familyCheckpoints {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "llama" && name != "gemma3" {
+				t.Skip("-short: two families are run")
+			}
 			golden := familyGolden(t, name)
 			fused := familyArtifact(t, familyText(name), name, true)
 			t.Run("reference", func(t *testing.T) { agrees(t, interpreted(t, fused.Dir), golden) })

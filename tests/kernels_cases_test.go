@@ -20,12 +20,12 @@ type kernelCase struct {
 	row    *kernels.Kernel
 	node   *ir.Node // operands and results, made of the row's signature
 	choice *kernels.Choice
-	graph  *ir.Graph // what the row's op means on them; its parameters are the bound operands, in order
-	pos    int       // position of row 0
-	live   int       // rows of choice.Dims["T"] that are alive
-	kernel string    // the entry in the object
-	marks  []string  // what is telling about the shape
-	spread bool      // its operands are of all magnitudes
+	graph  *ir.Graph  // what the row's op means on them; its parameters are the bound operands, in order
+	pos    int        // position of row 0
+	live   int        // rows of choice.Dims["T"] that are alive
+	kernel string     // the entry in the object
+	marks  []caseMark // what is telling about the shape
+	spread bool       // its operands are of all magnitudes
 }
 
 func (c *kernelCase) rows() int { return c.choice.Dims["T"] }
@@ -57,10 +57,17 @@ var (
 // caseContext is the context of all cases: several pages, of which a case fills some.
 const caseContext = 512
 
-// casesOf chooses shapes for a row: each format and each mixture of two twice at least, one row and several, and all
-// values of dims that the row's template hasn't been run with yet; few of each format if short. covered remembers what
-// has been run, by template.
-func casesOf(row *kernels.Kernel, t *codegen.Target, covered map[string]bool, short bool) ([]*kernelCase, error) {
+// How much is asked of a row's cases: each counts what is telling about them up to there.
+const (
+	eachFormat = iota // each row, and each format that its template reads
+	eachHeight        // and each number of rows
+	eachPair          // and each format with one row and with several, and beside each other
+	eachDim           // and the values of dims, of real numbers and of positions
+)
+
+// casesOf chooses shapes for a row: one at least, and all that its template hasn't been run with yet, as far as depth asks.
+// covered remembers what has been run: rows that differ in a functor alone share their template's shapes.
+func casesOf(row *kernels.Kernel, t *codegen.Target, covered map[string]bool, depth int) ([]*kernelCase, error) {
 	h := fnv.New64a()
 	fmt.Fprint(h, row.Op, row.Sig, row.Inst)
 	r := rand.New(rand.NewPCG(h.Sum64(), 1))
@@ -70,7 +77,7 @@ func casesOf(row *kernels.Kernel, t *codegen.Target, covered map[string]bool, sh
 	var refused error
 	mixes := mixtures(strings.Fields(row.Formats), elems)
 	for _, mix := range mixes {
-		for range 60 + 60/len(mixes) {
+		for range 30 + 60/len(mixes) {
 			c, err := randomCase(row, t, names, realNames, mix, r)
 			if err != nil {
 				refused = err
@@ -90,7 +97,7 @@ func casesOf(row *kernels.Kernel, t *codegen.Target, covered map[string]bool, sh
 		for i, c := range pool {
 			g := 0
 			for _, m := range c.marks {
-				if !covered[m] && (!short || strings.HasPrefix(m, "format") || strings.HasPrefix(m, "row")) {
+				if !covered[m.text] && m.depth <= depth {
 					g++
 				}
 			}
@@ -103,7 +110,7 @@ func casesOf(row *kernels.Kernel, t *codegen.Target, covered map[string]bool, sh
 		}
 		c := pool[best]
 		for _, m := range c.marks {
-			covered[m] = true
+			covered[m.text] = true
 		}
 		pool = slices.Delete(pool, best, best+1)
 		c.live = map[int]int{1: 1, 8: 5, 64: 64 - 27*(len(chosen)%2), 300: 290}[c.rows()]
@@ -130,36 +137,53 @@ func mixtures(formats, elems []string) []map[string]string {
 	return out
 }
 
-// mark notes what is telling about a case: its format with one row and with several, and per template each dim's value,
-// the number of rows, and how many query heads share a key head.
+// A caseMark is something telling about a case, and from which depth on it's asked for.
+type caseMark struct {
+	text  string
+	depth int
+}
+
+// mark notes what is telling about a case: its row, and per template the formats, with one row and with several, each
+// dim's value, the number of rows, and how many query heads share a key head.
 func (c *kernelCase) mark(template string, names, elems []string, mix map[string]string) {
+	note := func(depth int, what ...any) {
+		c.marks = append(c.marks, caseMark{template + fmt.Sprint(what...), depth})
+	}
+	note(eachFormat, "row", c.row.Op, c.row.Sig, c.row.Where)
 	var formats []string
+	mixed := false
 	for _, e := range elems {
 		formats = append(formats, mix[e])
+		mixed = mixed || mix[e] != formats[0]
+	}
+	if len(formats) > 0 && !mixed {
+		note(eachFormat, "format", formats)
 	}
 	several := c.rows() > 1
-	c.marks = []string{fmt.Sprint("row ", c.row.Op, c.row.Sig, c.row.Where)}
-	if len(formats) > 0 {
-		c.marks = append(c.marks, fmt.Sprint("format ", template, formats))
+	if mixed {
+		note(eachPair, "mixture", formats)
+	} else {
+		note(eachPair, "format", formats, "several", several)
 	}
-	c.marks = append(c.marks, fmt.Sprint("several ", c.row.Op, c.row.Sig, c.row.Where, formats, several), fmt.Sprint("rows ", template, c.rows()))
+	note(eachHeight, "rows", c.rows())
 	for _, n := range names {
-		c.marks = append(c.marks, fmt.Sprint(template, n, c.choice.Dims[n]))
+		note(eachDim, n, c.choice.Dims[n])
 		if c.choice.Dims[n] > longDim {
-			c.marks = append(c.marks, fmt.Sprint(template, n, "long", c.rows() > 8))
+			note(eachDim, n, "long", c.rows() > 8)
 		}
 	}
 	for _, x := range c.choice.Reals {
-		c.marks = append(c.marks, template+x.Name)
+		note(eachDim, x.Name)
 	}
 	if h, kv := c.choice.Dims["H"], c.choice.Dims["KV"]; kv > 0 && h%kv == 0 {
-		c.marks = append(c.marks, fmt.Sprint(template, "group", h/kv, several))
+		note(eachDim, "group", h/kv, several)
 	}
 	if w, ok := c.choice.Dims["window"]; ok {
-		c.marks = append(c.marks, fmt.Sprint(template, "window", w > 0, c.rows()), fmt.Sprint(template, "window", w, "pos", c.pos))
+		note(eachDim, "window", w > 0, c.rows())
+		note(eachDim, "window", w, "pos", c.pos)
 	}
 	if slices.Contains(c.choice.Cells, "pos") {
-		c.marks = append(c.marks, fmt.Sprint(template, "pos", c.pos, several))
+		note(eachDim, "pos", c.pos, several)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestGPUKernels(t *testing.T) {
 				if ok, _ := filepath.Match(row.Targets, target.Name); !ok {
 					continue
 				}
-				cases, err := casesOf(row, target, covered, true)
+				cases, err := casesOf(row, target, covered, eachHeight)
 				if err != nil {
 					t.Errorf("%s, %s: %v", row.Op, row.Sig, err)
 				}

@@ -39,15 +39,22 @@ func TestKernels(t *testing.T) {
 			if m := target.Missing(); len(m) > 0 {
 				t.Skipf("this processor lacks %s", strings.Join(m, ", "))
 			}
-			if best, _ := codegen.TargetByName(target.Alias); testing.Short() && best != nil && best != target {
+			best, _ := codegen.TargetByName(target.Alias)
+			switch {
+			case testing.Short() && best != nil && best != target:
 				t.Skipf("-short: %s is run", best.Name)
+			case testing.Short():
+				testKernels(t, target, eachFormat)
+			case best != nil && best != target: // the same templates over other vectors
+				testKernels(t, target, eachHeight)
+			default:
+				testKernels(t, target, eachDim)
 			}
-			testKernels(t, target)
 		})
 	}
 }
 
-func testKernels(t *testing.T, target *codegen.Target) {
+func testKernels(t *testing.T, target *codegen.Target, depth int) {
 	covered := map[string]bool{}
 	var all []*kernelCase
 	begun := time.Now()
@@ -56,7 +63,7 @@ func testKernels(t *testing.T, target *codegen.Target) {
 		if ok, _ := filepath.Match(row.Targets, target.Name); !ok {
 			continue
 		}
-		cases, err := casesOf(row, target, covered, testing.Short())
+		cases, err := casesOf(row, target, covered, depth)
 		if err != nil {
 			t.Errorf("%s, %s: %v", row.Op, row.Sig, err)
 		}

@@ -54,6 +54,9 @@ func qwen36Models(t *testing.T, weights, name string) map[string]engine.Model {
 	t.Helper()
 	ms := map[string]engine.Model{}
 	for way, fuse := range map[string]bool{"fused": true, "unfused": false} {
+		if testing.Short() && !fuse {
+			continue // 25 s of c++
+		}
 		m, err := engine.Open(qwen36Artifact(t, weights, name, fuse), engine.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -80,6 +83,9 @@ var qwen36Checkpoints = []string{"qwen35moe_b", "qwen35moe_b_paro"}
 func TestQwen36Logits(t *testing.T) {
 	for _, name := range qwen36Checkpoints {
 		golden := openGolden(t, name, "golden")
+		if testing.Short() && name != "qwen35moe_b_paro" {
+			continue
+		}
 		for way, m := range qwen36Models(t, "testdata/"+name, name) {
 			worst := 0.0
 			for p := range 4 {
@@ -114,6 +120,9 @@ func TestQwen36Chunks(t *testing.T) {
 		ids := ints(t, golden, "p3.ids")
 		all := floats(t, golden, "p3.logits")
 		want := all[len(all)-320:]
+		if testing.Short() && name != "qwen35moe_b_paro" {
+			continue
+		}
 		for way, m := range qwen36Models(t, "testdata/"+name, name) {
 			for _, chunk := range []int{len(ids), 64, 7, 1} {
 				restart(t, m)
@@ -308,6 +317,9 @@ func tinyW4(t *testing.T) string {
 
 // TestTinyW4: where logits mean something. 16-bit bars on the shipped path, fp32's on the reference.
 func TestTinyW4(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the random model in the same format is run")
+	}
 	dir := tinyW4(t)
 	c, err := weights.Open(filepath.Join(dir, "golden.safetensors"))
 	if err != nil {

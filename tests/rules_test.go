@@ -42,7 +42,7 @@ func TestRulesMatchTheirBodies(t *testing.T) {
 				if ok, _ := filepath.Match(row.Targets, rulesTarget); row.Op != rule.Name || !ok {
 					continue
 				}
-				cases, err := casesOf(row, target, map[string]bool{}, true)
+				cases, err := casesOf(row, target, map[string]bool{}, eachFormat)
 				if err != nil {
 					t.Errorf("%s: %v", row.Sig, err)
 				}
