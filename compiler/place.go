@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"hipc/codegen"
@@ -312,102 +311,4 @@ func kernelName(insts []string) string {
 		i = j
 	}
 	return strings.Join(parts, "__")
-}
-
-// A live is a buffer's life within a part: from the step that makes it to the last that reads it.
-type live struct {
-	v        *ir.Value
-	name     string
-	from, to int
-	bytes    int
-}
-
-// slots gives the part's buffers their places: carried ones have theirs, the others go largest first into the lowest
-// gap that is free all their life.
-func (p *placer) slots(g *ir.Graph, names map[*ir.Value]string, at map[*ir.Node]int, steps int) ([]plan.Slot, error) {
-	lives := map[*ir.Value]*live{}
-	for _, n := range g.Nodes {
-		for _, o := range n.Outs {
-			if o.Type.Elem != ir.KV && names[o] != "next" {
-				lives[o] = &live{v: o, name: names[o], from: at[n], to: at[n], bytes: p.bytes(o.Type)}
-			}
-		}
-	}
-	paramEnd := map[string]int{}
-	for _, n := range g.Nodes {
-		for _, a := range n.Args {
-			if l := lives[a]; l != nil {
-				l.to = max(l.to, at[n])
-			} else if a.IsParam() {
-				paramEnd[names[a]] = at[n]
-			}
-		}
-	}
-	for _, r := range g.Results {
-		if l := lives[r]; l != nil {
-			l.to = steps
-		}
-	}
-	var out []plan.Slot
-	slot := func(name string, t ir.Type, at int) {
-		rows := ir.Of(t.Elem, append([]int{p.bucket.rows()}, t.Dims...)...)
-		if t.Elem == ir.Act {
-			rows.Elem = ir.Elem(p.target.Act)
-		}
-		out = append(out, plan.Slot{Name: name, Type: rows.String(), Offset: at, Bytes: p.bytes(t)})
-	}
-	var local []*live
-	for _, name := range sortedCarried(p.carried, g, names) {
-		slot(name, p.carried[name].typ, p.carried[name].at)
-	}
-	for _, n := range g.Nodes {
-		for _, o := range n.Outs {
-			l := lives[o]
-			if l == nil {
-				continue
-			}
-			if _, ok := p.carried[l.name]; ok {
-				if end, read := paramEnd[l.name]; read && end >= l.from {
-					return nil, fmt.Errorf("place: %s is still read at step %d, where its successor is made", l.name, l.from)
-				}
-				continue
-			}
-			local = append(local, l)
-		}
-	}
-	sort.SliceStable(local, func(i, j int) bool { return local[i].bytes > local[j].bytes })
-	offset := map[*live]int{}
-	for i, l := range local {
-		at := p.top
-		for moved := true; moved; {
-			moved = false
-			for _, m := range local[:i] {
-				if m.from <= l.to && l.from <= m.to && offset[m] < at+l.bytes && at < offset[m]+m.bytes {
-					at, moved = offset[m]+m.bytes, true
-				}
-			}
-		}
-		offset[l] = at
-	}
-	sort.SliceStable(local, func(i, j int) bool { return local[i].from < local[j].from })
-	for _, l := range local {
-		slot(l.name, l.v.Type, offset[l])
-	}
-	return out, nil
-}
-
-// sortedCarried lists the carried buffers that g touches, by place.
-func sortedCarried(carried map[string]carry, g *ir.Graph, names map[*ir.Value]string) []string {
-	used := map[string]bool{}
-	for _, name := range names {
-		used[name] = true
-	}
-	var out []string
-	for name := range carried {
-		if used[name] {
-			out = append(out, name)
-		}
-	}
-	sort.Slice(out, func(i, j int) bool { return carried[out[i]].at < carried[out[j]].at })
-	return out
 }
