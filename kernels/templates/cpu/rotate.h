@@ -55,9 +55,9 @@ inline void rotate(const float *x, const uint8_t *r, const int *live, float *y, 
 }
 
 // n = rmsnorm(x) w and y[j] = rotate(n, r[j]): one launch takes up to four rotations, passed as (r_1 ..., live, n, y_1 ...). A block is a
-// token, so its norm is taken once. For a single token that is a block of some 20 µs at K = 2048: there the planner takes the norm in the
-// product's last block and lets the rotations share a launch instead. Cutting a token into two groups a block lost: each block then sums
-// the row's squares by itself, a tenth of all the work.
+// token, so its norm is taken once. For a single token that is one block for all its work: there the planner takes the norm in the
+// product's last block and lets the rotations share a launch instead. Cutting a token into two groups a block
+// was dropped, untimed: each block then sums the row's squares by itself, a tenth of the work as its author counted it.
 // Grid T.
 template <int K, int G, class Eps, int N, int T>
 HIPC_INLINE void norm_rotate_block(const float *x, const float *w, const uint8_t *const *r, const int *live, float *n, float *const *y, int block) {
