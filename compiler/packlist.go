@@ -181,11 +181,10 @@ func cells(context, page, rows, vocab int) []plan.Cell {
 		n    int
 	}
 	list := []cell{
-		{"token", rows},                        // the tokens of the next replay
-		{"pos", 1},                             // the position of its first row
+		{"token", rows},                        // the tokens of the next replay: the host's, or what the tail has drawn
+		{"pos", 1},                             // the position of its first row; the tail moves it on
 		{"live", 1},                            // how many of its rows are alive
 		{"table", (context + page - 1) / page}, // the KV page of each page of positions
-		{"next", 1},                            // the token that the tail has drawn
 		{kernels.Ticket, 16},                   // zero between launches: which block finishes last
 		{"params", 8},                          // f32: temperature, top-k, top-p, min-p, repetition penalty
 		{"rng", 2},                             // u64

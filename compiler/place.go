@@ -180,7 +180,7 @@ func (p *placer) names(g *ir.Graph, next *ir.Graph) (map[*ir.Value]string, error
 				name = fmt.Sprintf("%s_%d", o.Name, i)
 			}
 			if o.Type.Elem == ir.I32 && len(o.Type.Dims) == 0 {
-				name = "next" // the tail's token goes to its cell
+				name = "token" // the tail's token is what the next replay begins with
 			}
 			names[o], taken[name] = name, true
 		}

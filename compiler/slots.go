@@ -22,7 +22,7 @@ func (p *placer) slots(g *ir.Graph, names map[*ir.Value]string, at map[*ir.Node]
 	lives := map[*ir.Value]*live{}
 	for _, n := range g.Nodes {
 		for _, o := range n.Outs {
-			if o.Type.Elem != ir.KV && names[o] != "next" {
+			if o.Type.Elem != ir.KV && names[o] != "token" {
 				lives[o] = &live{v: o, name: names[o], from: at[n], to: at[n], bytes: p.bytes(o.Type)}
 			}
 		}

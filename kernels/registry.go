@@ -49,9 +49,9 @@ var named = []Kernel{
 		Inst: "attend_kv<H, KV, D, P, scale, window, T>", Header: "attend.h", Grid: "KV", Where: shared + " and T <= 8", Targets: "cpu_*"},
 	{Op: "attend_kv", Sig: "act[H,D], kv[KV,D], scale:real, window:int -> act[H,D]", Cells: "pos live table",
 		Inst: "attend_kv<H, KV, D, P, scale, window, T>", Header: "attend.h", Grid: "H * ((T+31)/32)", Where: shared, Targets: "cpu_*"},
-	{Op: "argmax", Sig: "act[V] -> i32[]",
+	{Op: "argmax", Sig: "act[V] -> i32[]", Cells: "pos",
 		Inst: "argmax<V>", Header: "tail.h", Grid: "1", Where: "T == 1", Targets: "cpu_*"},
-	{Op: "sample", Sig: "act[V] -> i32[]", Cells: "params rng counts",
+	{Op: "sample", Sig: "act[V] -> i32[]", Cells: "pos params rng counts",
 		Inst: "sample<V>", Header: "tail.h", Grid: "1", Where: "T == 1 and V <= 524288", Targets: "cpu_*"},
 }
 

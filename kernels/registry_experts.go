@@ -11,7 +11,7 @@ var experts = []Kernel{
 		Inst: "softmax_topk<E, A, T>", Header: "moe.h", Grid: "T", Where: "A <= E and E <= 65536", Targets: "cpu_*"},
 	{Op: "router", Sig: "act[..D], W[E,D], A:int -> act[E], act[A], i32[A]", Formats: plain, Layout: "x16", Cells: Ticket,
 		Inst: "router<W, D, E, A>", Header: "moe.h", Grid: "(E+31)/32", Where: "T == 1 and A <= E and E <= 65536", Targets: "cpu_*"},
-	{Op: "matmul_argmax", Sig: "act[..K], W[N,K] -> act[N], i32[]", Formats: plain, Layout: "x16", Cells: Ticket,
+	{Op: "matmul_argmax", Sig: "act[..K], W[N,K] -> act[N], i32[]", Formats: plain, Layout: "x16", Cells: "pos " + Ticket,
 		Inst: "matmul_argmax<W, K, N>", Header: "moe.h", Grid: "(N+31)/32", Where: "T == 1", Targets: "cpu_*"},
 	{Op: "sum", Sig: "act[A] -> act[]", Cells: "live",
 		Inst: "sum_first<A, 1, T>", Header: "moe.h", Grid: "T", Targets: "cpu_*"},

@@ -38,6 +38,16 @@ type Graph interface {
 	Close() error
 }
 
+// A Queue is a Graph that runs behind the host's back, on devices that have a queue of their own. What a bucket leaves for the next replay,
+// it leaves on the device, so replays may be queued before it is known what they will give.
+type Queue interface {
+	Graph
+	// Queue starts all launches behind those queued before. When they're done, an int32 is fetched from result.
+	Queue(result Ptr) error
+	// Result waits for the oldest queued replay whose result wasn't handed out, and gives it.
+	Result() (int32, error)
+}
+
 // A Launch is one step with all its operands found: Grid blocks of Block threads that share LDS bytes. Args are in the
 // order of the plan's step: In, Out, State.
 type Launch struct {

@@ -39,7 +39,7 @@ type bucket struct {
 	*plan.Bucket
 	graph  Graph
 	logits Ptr // f32[Picks, V], where Picks isn't 0
-	next   Ptr // i32, where there is a tail
+	next   Ptr // i32, where there is a tail: the cell from which the next replay takes its token
 }
 
 // checkCells looks at the cells that the host writes: the plan may leave out what no kernel reads, but what's there has
@@ -64,7 +64,7 @@ func (m *Model) checkCells() error {
 		needed bool
 	}{
 		{"token", 4 * int64(rows), true}, {"pos", 4, true}, {"live", 4, rows > 1}, {"table", 4 * pages(p.Context, p.Page), false},
-		{"params", 4 * 8, false}, {"rng", 8, false}, {"counts", 4 * int64(p.Vocab), false}, {"next", 4, false},
+		{"params", 4 * 8, false}, {"rng", 8, false}, {"counts", 4 * int64(p.Vocab), false},
 	} {
 		c, ok := m.cells[want.name]
 		if !ok && want.needed {
@@ -135,7 +135,7 @@ func (m *Model) at(o plan.Operand) Ptr {
 	return m.blocks[o.Block].Add(o.Offset)
 }
 
-// results finds what the host reads: logits and next are slots of the last part, or cells.
+// results finds what the host reads: the logits, a slot of the last part, and the token that the tail left.
 func (m *Model) results(b *bucket) error {
 	last := b.Parts[len(b.Parts)-1].Name
 	find := func(name string, bytes int64) (Ptr, error) {
@@ -155,7 +155,7 @@ func (m *Model) results(b *bucket) error {
 		}
 	}
 	if b.Tail != "" {
-		b.next, err = find("next", 4)
+		b.next, err = find("token", 4)
 	}
 	return err
 }

@@ -145,10 +145,15 @@ func TestDraw(t *testing.T) {
 	if err := m.Sample(runtime.Sampling{Temperature: 1, TopP: 1, Penalty: 1, Seed: 100}); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 5 {
-		if got, err := m.Draw(1); err != nil || int(got) != (100+7*i)%toy.Vocab {
-			t.Fatalf("draw %d: %d, %v, want %d", i, got, err, (100+7*i)%toy.Vocab)
+	i := 0
+	if err := m.Decode(1, 5, true, func(got int32) bool {
+		if int(got) != (100+7*i)%toy.Vocab {
+			t.Fatalf("draw %d: %d, want %d", i, got, (100+7*i)%toy.Vocab)
 		}
+		i++
+		return true
+	}); err != nil || i != 5 || m.Len() != 5 {
+		t.Fatalf("%d draws, %d tokens kept, %v", i, m.Len(), err)
 	}
 }
 
@@ -180,12 +185,16 @@ func TestContextOverflow(t *testing.T) {
 // TestNoAllocation: a token costs the garbage collector nothing.
 func TestNoAllocation(t *testing.T) {
 	m := open(t, 0)
-	if n := testing.AllocsPerRun(50, func() {
-		if _, err := m.Next(3); err != nil {
-			t.Fatal(err)
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations a token, want none", n)
+	allocs := func(tokens int) float64 {
+		return testing.AllocsPerRun(10, func() {
+			m.Keep(nil)
+			if err := m.Decode(3, tokens, false, func(int32) bool { return true }); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if one, many := allocs(1), allocs(40); one != many {
+		t.Errorf("%v allocations for one token, %v for 40: want none for each", one, many)
 	}
 }
 

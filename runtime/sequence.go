@@ -133,31 +133,6 @@ func (m *Model) Feed(ctx context.Context, ids []int32) error {
 	return nil
 }
 
-// Next appends one token and returns what follows it: the likeliest token.
-func (m *Model) Next(id int32) (int32, error) { return m.step(id, greedy) }
-
-// Draw is Next, but draws the token as Sampling says.
-func (m *Model) Draw(id int32) (int32, error) { return m.step(id, sampled) }
-
-func (m *Model) step(id int32, r role) (int32, error) {
-	b, err := m.bucket(r)
-	if err != nil {
-		return 0, err
-	}
-	ids := [1]int32{id}
-	if err := m.replay(b, ids[:]); err != nil {
-		return 0, err
-	}
-	if err := m.device.Read(m.word[:], b.next); err != nil {
-		return 0, &DeviceError{err}
-	}
-	next := int32(binary.LittleEndian.Uint32(m.word[:]))
-	if next < 0 || int(next) >= m.Plan.Vocab {
-		return 0, fmt.Errorf("%s: the model chose token %d of %d: its kernels are broken", m.Dir, next, m.Plan.Vocab)
-	}
-	return next, nil
-}
-
 // Sampling is how Draw chooses: filters in the order penalty, temperature, top-k, top-p, min-p.
 type Sampling struct {
 	Temperature float32 // 0: the likeliest

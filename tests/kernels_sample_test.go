@@ -50,6 +50,7 @@ func (c *kernelCase) checkDraws(b *kernelBench) error {
 			want.Counts[next]++
 		}
 		expected := slices.Clone(x.bytes)
+		x.moveOn(expected)
 		putInts(expected[x.outs[0]:], []int32{int32(next)})
 		putInts(expected[x.cells["counts"]:], want.Counts)
 		binary.LittleEndian.PutUint64(expected[x.cells["rng"]:], want.RNG)

@@ -146,8 +146,8 @@ func TestReplay(t *testing.T) {
 			t.Fatal(err)
 		}
 		steps := []runtime.Launch{
-			{Kernel: "toy_argmax", Grid: 1, Block: 1, Args: []runtime.Ptr{a, a.Add(4096)}},
-			{Kernel: "toy_argmax", Grid: 1, Block: 1, Args: []runtime.Ptr{a, a.Add(8192)}},
+			{Kernel: "toy_argmax", Grid: 1, Block: 1, Args: []runtime.Ptr{a, a.Add(12288), a.Add(4096)}},
+			{Kernel: "toy_argmax", Grid: 1, Block: 1, Args: []runtime.Ptr{a, a.Add(12288), a.Add(8192)}},
 		}
 		g, err := d.Record(m, steps)
 		if err != nil {

@@ -98,17 +98,10 @@ func prompt(ctx context.Context, m Model, n int) error {
 }
 
 func generate(ctx context.Context, m Model, n int) error {
-	id := benchID(0, m.Vocab())
-	for range n {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var err error
-		if id, err = m.Next(id); err != nil {
-			return err
-		}
+	if err := m.Decode(benchID(0, m.Vocab()), n, false, func(int32) bool { return ctx.Err() == nil }); err != nil {
+		return err
 	}
-	return nil
+	return ctx.Err()
 }
 
 // gate looks at the last logits of a run.

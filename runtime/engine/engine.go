@@ -32,7 +32,7 @@ type Model interface {
 	Keep(ids []int32) (int, error)
 	Feed(ctx context.Context, ids []int32) error
 	Next(id int32) (int32, error)
-	Draw(id int32) (int32, error)
+	Decode(id int32, n int, draw bool, each func(id int32) bool) error
 	Sample(runtime.Sampling) error
 	Logits(ctx context.Context, ids []int32, each func(i int, logits []float32) error) error
 	LastLogits() ([]float32, error)

@@ -97,12 +97,10 @@ func (m *LLM) Generate(ctx context.Context, ids []int32, p SamplingParams, emit 
 	if len(ids) == 0 {
 		return u, fmt.Errorf("an empty prompt: want at least one token")
 	}
-	choose := m.Next
 	if !p.Greedy() {
 		if err := m.Sample(p.sampling(ids)); err != nil {
 			return u, err
 		}
-		choose = m.Draw
 	}
 	start := time.Now()
 	last := len(ids) - 1
@@ -112,38 +110,39 @@ func (m *LLM) Generate(ctx context.Context, ids []int32, p SamplingParams, emit 
 	if err := m.Feed(ctx, ids[u.Cached:last]); err != nil {
 		return u, err
 	}
-	next, err := choose(ids[last])
-	if err != nil {
-		return u, err
+	most := max(m.Context()-last, 1) // of a prompt that has no room, Decode says so
+	if p.MaxTokens > 0 {
+		most = min(most, p.MaxTokens)
 	}
-	first := time.Now()
-	u.Prefill = first.Sub(start)
-	for at := len(ids); ; at++ {
-		if !p.IgnoreEOS && slices.Contains(m.Generation.EOS, next) || slices.Contains(p.Stop, next) {
+	var first time.Time
+	steps := 0
+	err = m.Decode(ids[last], most, !p.Greedy(), func(id int32) bool {
+		if steps++; steps == 1 {
+			first = time.Now()
+			u.Prefill = first.Sub(start)
+		} else {
+			u.Steps++
+			u.Decode = time.Since(first)
+		}
+		if !p.IgnoreEOS && slices.Contains(m.Generation.EOS, id) || slices.Contains(p.Stop, id) {
 			u.Reason = "stop"
-			return u, nil
+			return false
 		}
 		u.Tokens++
-		switch more := emit(next); {
+		switch more := emit(id); {
 		case !more:
 			u.Reason = "caller"
 		case u.Tokens == p.MaxTokens:
 			u.Reason = "length"
-		case at == m.Context():
+		case u.Tokens == most:
 			u.Reason = "context"
 		}
-		if u.Reason != "" {
-			return u, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return u, err
-		}
-		if next, err = choose(next); err != nil {
-			return u, err
-		}
-		u.Steps++
-		u.Decode = time.Since(first)
+		return u.Reason == "" && ctx.Err() == nil
+	})
+	if err == nil && u.Reason == "" {
+		err = ctx.Err()
 	}
+	return u, err
 }
 
 // PeakMemory is the most memory that the process ever had in bytes, mapped files included; 0 where the system doesn't

@@ -226,15 +226,22 @@ func (m *Model) Next(id int32) (int32, error) {
 	return int32(best), nil
 }
 
-// Draw is Next, but draws the token as Sample said.
-func (m *Model) Draw(id int32) (int32, error) {
-	if m.world.Sample == nil {
-		return 0, fmt.Errorf("nothing says how to draw: call Sample first")
+// Decode appends id and what follows it, n tokens, until each has enough; draw draws them as Sample said.
+func (m *Model) Decode(id int32, n int, draw bool, each func(id int32) bool) error {
+	if draw && m.world.Sample == nil {
+		return fmt.Errorf("nothing says how to draw: call Sample first")
 	}
-	if err := m.last(id); err != nil {
-		return 0, err
+	for more := true; more && n > 0; n-- {
+		next, err := m.Next(id)
+		if err != nil {
+			return err
+		}
+		if draw {
+			next = int32(m.world.Sample.Draw(m.logits))
+		}
+		id, more = next, each(next)
 	}
-	return int32(m.world.Sample.Draw(m.logits)), nil
+	return nil
 }
 
 func (m *Model) last(id int32) error {

@@ -245,7 +245,7 @@ func TestDraw(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if _, err := m.Draw(1); err == nil || !strings.Contains(err.Error(), "call Sample first") {
+	if err := m.Decode(1, 1, true, nil); err == nil || !strings.Contains(err.Error(), "call Sample first") {
 		t.Error(err)
 	}
 	var runs [2][]int32
@@ -254,12 +254,8 @@ func TestDraw(t *testing.T) {
 		if err := m.Sample(runtime.Sampling{Temperature: 2, TopP: 1, Penalty: 1, Seed: 5}); err != nil {
 			t.Fatal(err)
 		}
-		id := int32(3)
-		for range 20 {
-			if id, err = m.Draw(id); err != nil {
-				t.Fatal(err)
-			}
-			runs[i] = append(runs[i], id)
+		if err := m.Decode(3, 20, true, func(id int32) bool { runs[i] = append(runs[i], id); return true }); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if !slices.Equal(runs[0], runs[1]) || len(slices.Compact(slices.Sorted(slices.Values(runs[0])))) < 4 {

@@ -57,14 +57,11 @@ func (p planner) bucket(name string, rows, picks int, tail string) {
 		}}
 		logits := plan.Slot{Name: "logits", Type: fmt.Sprintf("f32[%d,%d]", picks, Vocab), Offset: behind, Bytes: 4 * picks * Vocab}
 		slots = append(slots, logits)
-		next := plan.Slot{Name: "next", Type: "i32[1]", Offset: logits.Offset + (logits.Bytes+63)/64*64, Bytes: 4}
 		switch tail {
 		case "argmax":
-			end.Steps = append(end.Steps, plan.Step{Kernel: "toy_argmax", In: []string{"logits"}, Out: []string{"next"}, Grid: 1, Block: 1})
-			slots = append(slots, next)
+			end.Steps = append(end.Steps, plan.Step{Kernel: "toy_argmax", In: []string{"logits", "pos"}, Out: []string{"token"}, Grid: 1, Block: 1})
 		case "sample":
-			end.Steps = append(end.Steps, plan.Step{Kernel: "toy_sample", In: []string{"logits", "params", "rng", "counts"}, Out: []string{"next"}, Grid: 1, Block: 1})
-			slots = append(slots, next)
+			end.Steps = append(end.Steps, plan.Step{Kernel: "toy_sample", In: []string{"logits", "pos", "params", "rng", "counts"}, Out: []string{"token"}, Grid: 1, Block: 1})
 		}
 		b.Parts = append(b.Parts, end)
 	}

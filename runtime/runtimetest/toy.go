@@ -128,15 +128,15 @@ extern "C" void toy_argmax(void *const *a, int) {
   const float *x = (const float *)a[0];
   int best = 0;
   for (int v = 1; v < V; v++) best = x[v] > x[best] ? v : best;
-  *(int *)a[1] = best;
+  *(int *)a[2] = best, ++*(int *)a[1];
 }
 // Draws what the seed says, plus how often the drawn token was seen.
 extern "C" void toy_sample(void *const *a, int) {
-  unsigned long *rng = (unsigned long *)a[2];
-  int *counts = (int *)a[3], next = *rng % V;
+  unsigned long *rng = (unsigned long *)a[3];
+  int *counts = (int *)a[4], next = *rng % V;
   *rng += 7;
   counts[next]++;
-  *(int *)a[4] = next;
+  *(int *)a[5] = next, ++*(int *)a[1];
 }
 `
 

@@ -82,9 +82,9 @@ inline void router(const float *x, const uint8_t *w, int *ticket, float *l, floa
 // One row: l = x · w and, in the block that ends last, the lowest index of the greatest. Grid (N + 31) / 32. The logits of a vocabulary
 // of 248,320 are a thousandth of the bytes of its matrix: looking through them once more costs less than keeping maxima apart.
 template <class W, int K, int N>
-inline void matmul_argmax(const float *x, const uint8_t *w, int *ticket, float *l, int *next, int block) {
+inline void matmul_argmax(const float *x, const uint8_t *w, int *pos, int *ticket, float *l, int *next, int block) {
   matmul<W, K, N, 1>(x, w, nullptr, l, block);
-  if (last_block<ceil_div(N, 32)>(ticket)) argmax<N>(l, next, 0);
+  if (last_block<ceil_div(N, 32)>(ticket)) argmax<N>(l, pos, next, 0);
 }
 
 // y[B] = Σ x[A, B] over A. Grid T.

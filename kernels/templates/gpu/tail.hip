@@ -1,4 +1,5 @@
-// tail.hip: from logits to the next token. NaN logits are never chosen; where no logit is a number next is 0.
+// tail.hip: from logits to the next token, and to its place: whoever chooses the token ends the step, so it moves pos on by one, and the
+// next replay begins where this one ended without a word from the host. NaN logits are never chosen; where no logit is a number next is 0.
 #pragma once
 #include "matmul.hip"
 
@@ -30,18 +31,18 @@ template <int Threads> DEVICE u64 block_greatest(u64 x) {
 }
 
 // The lowest index of the greatest logit. Grid 1, 1024 threads.
-template <int N> DEVICE void argmax(const float *logits, int *next, int) {
+template <int N> DEVICE void argmax(const float *logits, int *pos, int *next, int) {
   u64 best = 0;
   for (int i = thread(); i < N; i += 1024) {
     u64 r = ranked(logits[i], i);
     best = r > best ? r : best;
   }
   best = block_greatest<1024>(best);
-  if (thread() == 0) *next = index_of(best);
+  if (thread() == 0) *next = index_of(best), ++*pos;
 }
 
 // y = x · w and its argmax: one row. The blocks' best meet in the ticket's second pair of words, which is 0 before and after.
-template <class W, int K, int N, int Split> DEVICE void matmul_argmax(const float *x, const u8 *w, int *ticket, float *y, int *next, int block) {
+template <class W, int K, int N, int Split> DEVICE void matmul_argmax(const float *x, const u8 *w, int *pos, int *ticket, float *y, int *next, int block) {
   u64 best = 0;
   product<W, K, N, 1, Split>(x, w, nullptr, block, [&](int, int n, float s) {
     y[n] = s;
@@ -51,7 +52,7 @@ template <class W, int K, int N, int Split> DEVICE void matmul_argmax(const floa
   u64 *top = (u64 *)(ticket + 2);
   best = block_greatest<threads>(best);
   if (thread() == 0 && best) atomic_max(top, best);
-  if (last_block(ticket, Place<N, 1, Split>::tiles) && thread() == 0) *next = index_of(*top), *top = 0;
+  if (last_block(ticket, Place<N, 1, Split>::tiles) && thread() == 0) *next = index_of(*top), *top = 0, ++*pos;
 }
 
 // What sample reads.
@@ -114,7 +115,7 @@ template <int N, bool Count, class D> DEVICE Kept prefix(const D &d, Kept old, u
   return found == old.low && old.ties < n ? old : Kept{found, n};
 }
 
-template <int N> DEVICE void sample(const float *logits, const sampling *params, u64 *rng, int *counts, int *next, int) {
+template <int N> DEVICE void sample(const float *logits, int *pos, const sampling *params, u64 *rng, int *counts, int *next, int) {
   constexpr int W = 32, each = ceil_div(N, W);  // warps, and indices of one
   static SHARED u64 sums[W];
   static SHARED int ties[W];
@@ -130,7 +131,7 @@ template <int N> DEVICE void sample(const float *logits, const sampling *params,
   int first = index_of(best);
   if (!best || !(params->temperature > 0)) {
     if (thread() == 0) {
-      *next = first;
+      *next = first, ++*pos;
       if (counts) counts[first]++;
     }
     return;
@@ -203,7 +204,7 @@ template <int N> DEVICE void sample(const float *logits, const sampling *params,
   }
   barrier();
   if (thread() == 0) {
-    *rng = state, *next = chosen;
+    *rng = state, *next = chosen, ++*pos;
     if (counts) counts[chosen]++;
   }
 }
