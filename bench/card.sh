@@ -18,7 +18,7 @@ pack() {
 	go build -trimpath -o bin/ ./cmd/hipc
 	go build -trimpath -ldflags="-s -w -X main.commit=$(git describe --always --dirty --abbrev=40)" -o "$dir/hiprun" ./cmd/hiprun
 	go test -c -ldflags='-s -w' -o "$dir/tests.test" ./tests
-	(cd tests && HIPC_TARGET=$target HIPC_OBJECTS=$dir/objects "$dir/tests.test" -test.run "TestGPUKernels/$target") || true
+	(cd tests && HIPC_OBJECTS=$dir/objects "$dir/tests.test" -test.run "TestGPUKernels/$target") || true
 	find "$dir/objects" -type f ! -name 'kernels.ptx' ! -name 'kernels.hsaco' -delete
 	for fuse in true false; do
 		bin/hipc compile $smollm2 --weights $gguf --target "$target" -fuse=$([ $fuse = true ] && echo on || echo off) -o "$dir/artifacts/fuse=$fuse" | tail -1
@@ -36,7 +36,7 @@ run() {
 	mkdir -p "$dir/run"
 	for f in hiprun tests.test; do gunzip -c "$dir/$f.gz" >"$dir/run/$f" && chmod +x "$dir/run/$f"; done
 	nvidia-smi --query-gpu=name,driver_version --format=csv,noheader || true
-	export HIPC_TARGET=$target HIPC_OBJECTS=$dir/objects HIPC_ARTIFACTS=$dir/artifacts
+	export HIPC_OBJECTS=$dir/objects HIPC_ARTIFACTS=$dir/artifacts
 	tests="TestGPUKernels/$target|TestFamiliesOnCard" weights=(--weights random:1)
 	if [ -e "$dir/weights-x16.bin" ]; then
 		for fuse in true false; do ln -f "$dir/weights-x16.bin" "$dir/artifacts/fuse=$fuse/"; done

@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"runtime/cpu":         {"runtime"},
 	"runtime/cuda":        {"runtime"},
 	"runtime/sim":         {"runtime"},
-	"runtime/engine":      {"runtime", "runtime/cpu", "runtime/cuda", "runtime/plan", "runtime/text/files", "runtime/weights"},
+	"runtime/engine":      {"runtime", "runtime/cpu", "runtime/cuda", "runtime/plan", "runtime/sim", "runtime/text/files", "runtime/weights"},
 	"runtime/chat":        {"runtime", "runtime/engine", "runtime/text"},
 	"runtime/reference":   {"ir", "ir/syntax", "runtime", "runtime/plan", "runtime/weights"},
 	"cmd/hipc":            {"codegen", "compiler", "ir/syntax", "runtime/plan"},

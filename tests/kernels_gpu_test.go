@@ -4,33 +4,59 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"testing"
 
 	"hipc/codegen"
 	"hipc/kernels"
 	"hipc/runtime"
 	"hipc/runtime/cuda"
+	"hipc/runtime/sim"
 )
 
-// cards open what GPU targets run on; a target without one is compiled only.
-var cards = map[string]func() (runtime.Device, error){
-	"cuda": func() (runtime.Device, error) { return cuda.Open(cuda.Options{}) },
+// cards open what a GPU target's kernels run on here: an AMD target's in the simulator, one for each core, another's on a card.
+var cards = map[string]func(target string) ([]runtime.Device, error){
+	"hip": func(target string) (list []runtime.Device, err error) {
+		if _, err := sim.Disassembler(); err != nil {
+			return nil, err
+		}
+		for range goruntime.GOMAXPROCS(0) {
+			d, err := sim.Open(sim.Options{Target: target, Reverse: target == "gfx1151"}) // one in each order of blocks and waves
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, d)
+		}
+		return list, nil
+	},
+	"cuda": func(target string) ([]runtime.Device, error) {
+		d, err := cuda.Open(cuda.Options{})
+		if err != nil {
+			return nil, err
+		}
+		if i := d.Info(); i.Targets[0] != target {
+			d.Close()
+			return nil, errors.New(i.Name + " is no " + target)
+		}
+		return []runtime.Device{d}, nil
+	},
 }
 
-// TestGPUKernels compiles every row of the registry that is for GPUs, for each such target, and runs what there is a card for against
-// Eval. HIPC_OBJECTS is a folder that compiled objects are left in, and taken from where there's no compiler: so the machine that
-// has the card needs none.
+// TestGPUKernels compiles every row of the registry that is for GPUs, for each such target, and runs it against Eval where it can be:
+// gfx targets' in the simulator. HIPC_OBJECTS is a folder that compiled objects are left in, and taken from where there's no
+// compiler: so the machine that has the card needs none.
 func TestGPUKernels(t *testing.T) {
 	for _, target := range codegen.Targets {
 		if target.Object == "" || target.Device == "cpu" {
 			continue
 		}
 		t.Run(target.Name, func(t *testing.T) {
-			if only := os.Getenv("HIPC_TARGET"); only != "" && only != target.Name {
-				t.Skipf("HIPC_TARGET is %s", only)
+			if testing.Short() && os.Getenv("HIPC_OBJECTS") == "" {
+				t.Skip("left out of short runs")
 			}
-			if os.Getenv("HIPC_TARGET") == "" && (testing.Short() || target.Name == "gfx1151") {
-				t.Skip("left out of short runs; gfx1151 differs from gfx1100 by its name alone: HIPC_TARGET=gfx1151 compiles it")
+			devices, lacks := cards[target.Device](target.Name)
+			for _, d := range devices {
+				t.Cleanup(func() { d.Close() })
 			}
 			var all []*kernelCase
 			covered := map[string]bool{}
@@ -45,27 +71,16 @@ func TestGPUKernels(t *testing.T) {
 				}
 				all = append(all, cases...)
 			}
-			device, err := openCard(target)
-			if err != nil {
-				compileCases(t, target, nil, all)
-				t.Logf("%d cases compiled, none run: %v", len(all), err)
+			objects := compileCases(t, target, all)
+			if lacks != nil {
+				t.Logf("%d cases compiled, none run: %v", len(all), lacks)
 				return
 			}
-			t.Cleanup(func() { device.Close() })
-			runCases(t, compileCases(t, target, device, all), all)
+			var benches []*kernelBench
+			for _, d := range devices {
+				benches = append(benches, newBench(t, target, d, objects))
+			}
+			runCases(t, benches, all)
 		})
 	}
-}
-
-func openCard(target *codegen.Target) (runtime.Device, error) {
-	open := cards[target.Device]
-	if open == nil {
-		return nil, errors.New("no device " + target.Device)
-	}
-	d, err := open()
-	if err == nil && (len(d.Info().Targets) == 0 || d.Info().Targets[0] != target.Name) {
-		d.Close()
-		err = errors.New(d.Info().Name + " is no " + target.Name)
-	}
-	return d, err
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,7 +76,8 @@ func testKernels(t *testing.T, target *codegen.Target, depth int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { device.Close() })
-	promised := runCases(t, compileCases(t, target, device, all), all)
+	objects := compileCases(t, target, all)
+	promised := runCases(t, []*kernelBench{newBench(t, target, device, objects)}, all)
 	for name := range inPlace {
 		if !promised[name] {
 			t.Errorf("no row has the template %s, which is said to work in place", name)
@@ -83,56 +85,103 @@ func testKernels(t *testing.T, target *codegen.Target, depth int) {
 	}
 }
 
-// runCases holds all cases against the oracle. promised are the templates that work in place.
-func runCases(t *testing.T, b *kernelBench, all []*kernelCase) (promised map[string]bool) {
-	begun := time.Now()
-	worst, runs := 0.0, 0
+// A kernelRun is a case, a way of placing its results, and whether its operands are far apart.
+type kernelRun struct {
+	*kernelCase
+	alias *[2]int
+}
+
+func (r kernelRun) String() string {
+	switch {
+	case r.spread:
+		return r.kernelCase.String() + " on values far apart"
+	case r.alias != nil:
+		return fmt.Sprintf("%s, result %d in the place of operand %d", r.kernelCase, r.alias[0], r.alias[1])
+	}
+	return r.kernelCase.String()
+}
+
+// runsOf lists what is to be run of all cases. promised are the templates that work in place.
+func runsOf(all []*kernelCase) (runs []kernelRun, promised map[string]bool) {
 	promised = map[string]bool{}
 	for _, c := range all {
+		runs = append(runs, kernelRun{c, nil})
 		template, _, _ := strings.Cut(c.choice.Inst, "<")
-		if slices.Contains(c.choice.Cells, "params") {
-			runs++
-			if err := c.checkDraws(b); err != nil {
-				t.Errorf("%s: %v", c, err)
-			}
-			continue
-		}
-		ways := []*[2]int{nil}
 		for _, p := range inPlace[template] {
 			promised[template] = true
 			if bound := c.node.Bound(); bound[p[1]].Type.Elem == ir.Act && bound[p[1]].Type.Equal(c.node.Outs[p[0]].Type) {
-				ways = append(ways, &p)
+				runs = append(runs, kernelRun{c, &p})
 			}
 		}
-		for _, alias := range ways {
-			e, err := c.check(b, alias)
-			switch {
-			case err != nil && alias != nil:
-				t.Errorf("%s, result %d in the place of operand %d: %v", c, alias[0], alias[1], err)
-			case err != nil:
-				t.Errorf("%s: %v", c, err)
+		if op, ok := ir.OpByName(c.row.Op); ok && op.Elementwise && len(c.node.Args) == 1 { // functions of one value
+			far := *c
+			far.spread = true
+			runs = append(runs, kernelRun{&far, nil})
+		}
+	}
+	return runs, promised
+}
+
+// runCases holds all cases against the oracle, on all benches side by side. promised are the templates that work in place.
+func runCases(t *testing.T, benches []*kernelBench, all []*kernelCase) (promised map[string]bool) {
+	begun := time.Now()
+	runs, promised := runsOf(all)
+	var (
+		next  atomic.Int64
+		worst = make([]float64, len(benches))
+		wg    sync.WaitGroup
+	)
+	for i, b := range benches {
+		wg.Go(func() {
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= len(runs) {
+					return
+				}
+				e, err := runs[n].run(b)
+				if err != nil {
+					t.Errorf("%s: %v", runs[n], err)
+				}
+				worst[i] = max(worst[i], e)
 			}
-			worst = max(worst, e)
-			runs++
-		}
+		})
 	}
-	for _, c := range all { // functions of one value
-		op, ok := ir.OpByName(c.row.Op)
-		if !ok || !op.Elementwise || len(c.node.Args) != 1 {
-			continue
-		}
-		c.spread = true
-		if _, err := c.check(b, nil); err != nil {
-			t.Errorf("%s on values far apart: %v", c, err)
-		}
-		runs++
-	}
-	t.Logf("%d runs in %.1f s; the worst NMSE of a row is %.1g", runs, time.Since(begun).Seconds(), worst)
+	wg.Wait()
+	t.Logf("%d runs in %.1f s; the worst NMSE of a row is %.1g", len(runs), time.Since(begun).Seconds(), slices.Max(worst))
 	return promised
 }
 
-// compileCases compiles all cases, in as many objects as compilers can run at once, and loads them where there is a device.
-func compileCases(t *testing.T, target *codegen.Target, device runtime.Device, all []*kernelCase) *kernelBench {
+func (r kernelRun) run(b *kernelBench) (float64, error) {
+	if slices.Contains(r.choice.Cells, "params") {
+		return 0, r.checkDraws(b)
+	}
+	return r.check(b, r.alias)
+}
+
+// A kernelObject is a compiled object and the kernels in it.
+type kernelObject struct {
+	code    []byte
+	kernels []codegen.Entry
+}
+
+// newBench loads the objects into a device.
+func newBench(t *testing.T, target *codegen.Target, device runtime.Device, objects []kernelObject) *kernelBench {
+	t.Helper()
+	b := &kernelBench{target: target, device: device, modules: map[string]runtime.Module{}}
+	for _, o := range objects {
+		m, err := device.Load(o.code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range o.kernels {
+			b.modules[e.Name] = m
+		}
+	}
+	return b
+}
+
+// compileCases compiles all cases, in as many objects as compilers can run at once.
+func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) []kernelObject {
 	t.Helper()
 	begun := time.Now()
 	objects := os.Getenv("HIPC_OBJECTS")
@@ -152,7 +201,6 @@ func compileCases(t *testing.T, target *codegen.Target, device runtime.Device, a
 			reals = append(reals, codegen.Real{Name: r.Name, Value: r.Value})
 		}
 	}
-	b := &kernelBench{target: target, device: device, modules: map[string]runtime.Module{}}
 	parts := make([][]codegen.Entry, 2)
 	if objects == "" && target.Device == "cpu" {
 		parts = make([][]codegen.Entry, max(1, min(cpu.Cores(), 8)))
@@ -174,6 +222,7 @@ func compileCases(t *testing.T, target *codegen.Target, device runtime.Device, a
 		wg.Go(func() { errs[i] = compileObject(t.Context(), target, dirs[i], parts[i], reals) })
 	}
 	wg.Wait()
+	list := make([]kernelObject, len(parts))
 	for i, err := range errs {
 		var missing *codegen.MissingTool
 		if errors.As(err, &missing) {
@@ -182,23 +231,13 @@ func compileCases(t *testing.T, target *codegen.Target, device runtime.Device, a
 		if err != nil {
 			t.Fatal(err)
 		}
-		code, err := os.ReadFile(filepath.Join(dirs[i], target.Object))
-		if err != nil {
+		list[i].kernels = parts[i]
+		if list[i].code, err = os.ReadFile(filepath.Join(dirs[i], target.Object)); err != nil {
 			t.Fatal(err)
-		}
-		if device == nil {
-			continue
-		}
-		m, err := device.Load(code)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range parts[i] {
-			b.modules[e.Name] = m
 		}
 	}
 	t.Logf("%d instances compiled in %.1f s", len(entries), time.Since(begun).Seconds())
-	return b
+	return list
 }
 
 // operands says in which order the kernel takes what the launch lists: as it does.

@@ -21,7 +21,7 @@ type machine struct {
 
 func (m *machine) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.device, "device", "auto", "cpu, cuda, reference (slow, exact: the graph interpreted), or auto: what the model was compiled for")
+	f.StringVar(&m.device, "device", "auto", "cpu, cuda, sim (slow: AMD code executed by the cpu), reference (slow, exact: the graph interpreted), or auto: what the model was compiled for")
 	f.IntVarP(&m.threads, "threads", "t", 0, "threads of the cpu; 0: one per core")
 	f.StringVar(&m.weights, "weights", "", "random:SEED: weights made of a seed, to measure without a checkpoint")
 	f.StringVar(&m.graph, "graph", "on", "off: on a GPU, launch by launch instead of a graph")
@@ -69,12 +69,14 @@ func (m *machine) model(a *runtime.Artifact) (*engine.LLM, error) {
 func (m *machine) run(a *runtime.Artifact, device string) (engine.Model, error) {
 	switch device {
 	case "auto", a.Plan.Device:
-		if a.Plan.Device != "reference" {
-			return engine.Run(a, engine.Options{Threads: m.threads, Context: m.context, Eager: m.graph == "off"})
+		if device = a.Plan.Device; device == "reference" {
+			return reference.Open(a, m.context)
 		}
-		return reference.Open(a, m.context)
 	case "reference":
 		return reference.Open(a, m.context)
+	case "sim":
+	default:
+		return nil, usageError{fmt.Errorf("--device %s: %s was compiled for %s; want auto, %[3]s or reference", device, a.Dir, a.Plan.Device)}
 	}
-	return nil, usageError{fmt.Errorf("--device %s: %s was compiled for %s; want auto, %[3]s or reference", device, a.Dir, a.Plan.Device)}
+	return engine.Run(a, engine.Options{Device: device, Threads: m.threads, Context: m.context, Eager: m.graph == "off"})
 }

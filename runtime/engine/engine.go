@@ -21,6 +21,7 @@ import (
 	"hipc/runtime"
 	"hipc/runtime/cpu"
 	"hipc/runtime/cuda"
+	"hipc/runtime/sim"
 	"hipc/runtime/text/files"
 )
 
@@ -41,15 +42,17 @@ type Model interface {
 
 // Options say how an LLM is opened.
 type Options struct {
-	Threads int  // 0: one per core
-	Context int  // longest sequence in tokens, at most as compiled; 0: as compiled
-	Eager   bool // on a GPU: launch by launch instead of a graph
+	Device  string // "": what the plan is for; "sim": its code in the simulator
+	Threads int    // 0: one per core
+	Context int    // longest sequence in tokens, at most as compiled; 0: as compiled
+	Eager   bool   // on a GPU: launch by launch instead of a graph
 }
 
-// devices open what a plan may be for.
+// devices open what a plan may be for, and the simulator.
 var devices = map[string]func(Options) (runtime.Device, error){
 	"cpu":  func(o Options) (runtime.Device, error) { return cpu.Open(cpu.Options{Threads: o.Threads}) },
 	"cuda": func(o Options) (runtime.Device, error) { return cuda.Open(cuda.Options{Eager: o.Eager}) },
+	"sim":  func(o Options) (runtime.Device, error) { return sim.Open(sim.Options{}) },
 }
 
 // An LLM is an opened model with its special tokens. It serves one request at a time.
@@ -78,6 +81,9 @@ func Open(dir string, opts Options) (*LLM, error) {
 // Run is the part of Open that takes the device.
 func Run(a *runtime.Artifact, opts Options) (*runtime.Model, error) {
 	return a.Run(runtime.Options{Context: opts.Context, Device: func(kind string) (runtime.Device, error) {
+		if opts.Device != "" {
+			kind = opts.Device
+		}
 		if open := devices[kind]; open != nil {
 			return open(opts)
 		}

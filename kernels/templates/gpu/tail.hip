@@ -150,6 +150,7 @@ template <int N> DEVICE void sample(const float *logits, int *pos, const samplin
     barrier();
     int before = 0;
     for (int w = 0; w < warp(); w++) before += ties[w];
+    barrier();  // ties is written anew below
     int mine = k.ties - before;
     mine = mine < 0 ? 0 : mine < same ? mine : same;
     u64 s = 0;
