@@ -2,9 +2,11 @@ package tests
 
 import (
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
 	"testing"
 
 	"hipc/codegen"
@@ -13,6 +15,8 @@ import (
 	"hipc/runtime/cuda"
 	"hipc/runtime/sim"
 )
+
+var onlyKernel = flag.String("kernel", "", "TestGPUKernels runs only rows whose instance begins so")
 
 // cards open what a GPU target's kernels run on here: an AMD target's in the simulator, one for each core, another's on a card.
 var cards = map[string]func(target string) ([]runtime.Device, error){
@@ -62,7 +66,7 @@ func TestGPUKernels(t *testing.T) {
 			covered := map[string]bool{}
 			for i := range kernels.Registry {
 				row := &kernels.Registry[i]
-				if ok, _ := filepath.Match(row.Targets, target.Name); !ok {
+				if ok, _ := filepath.Match(row.Targets, target.Name); !ok || !strings.HasPrefix(row.Inst, *onlyKernel) {
 					continue
 				}
 				cases, err := casesOf(row, target, covered, eachHeight)
