@@ -49,6 +49,8 @@ type Kernel struct {
 	Where  string // on which dims it works: "T == 1 and K % 32 == 0"; empty: on all
 	// Targets is a glob over the targets' names.
 	Targets string
+	// Rounds says that operands are rounded to 16 bits for matrix units: results are that much less exact.
+	Rounds bool
 }
 
 // Dims are a bucket's dims for one step.

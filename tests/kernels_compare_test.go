@@ -15,9 +15,9 @@ func (x *experiment) checkRows(got, expected []byte, at int, w *ir.Tensor) (wors
 		from := at + 4*n*r
 		row := getFloats(got[from:], n)
 		e := nmse(row, w.Data[n*r:n*(r+1)])
-		if !(e <= kernelBar) {
+		if !(e <= x.bar()) {
 			i := furthest(row, w.Data[n*r:n*(r+1)])
-			return 0, fmt.Errorf("row %d: NMSE %.2g, want at most %.0g; value %d of %d is %g, want %g", r, e, kernelBar, i, n, row[i], w.Data[n*r+i])
+			return 0, fmt.Errorf("row %d: NMSE %.2g, want at most %.0g; value %d of %d is %g, want %g", r, e, x.bar(), i, n, row[i], w.Data[n*r+i])
 		}
 		worst = max(worst, e)
 		copy(expected[from:from+4*n], got[from:])
@@ -63,9 +63,9 @@ func (x *experiment) checkCache(got, expected []byte, w *ir.Cache) (float64, err
 		g, v = append(g, x.cache.get(got[x.state:], at)), append(v, value)
 		copy(expected[from:from+n], got[from:])
 	})
-	if e := nmse(g, v); !(e <= kernelBar) {
+	if e := nmse(g, v); !(e <= x.bar()) {
 		i := furthest(g, v)
-		return 0, fmt.Errorf("the cache: NMSE %.2g, want at most %.0g; a value of row %d is %g, want %g", e, kernelBar, i*x.live/len(g), g[i], v[i])
+		return 0, fmt.Errorf("the cache: NMSE %.2g, want at most %.0g; a value of row %d is %g, want %g", e, x.bar(), i*x.live/len(g), g[i], v[i])
 	} else {
 		return e, nil
 	}

@@ -19,6 +19,17 @@ import (
 // together, one wrong value of many would pass.
 const kernelBar = 1e-7
 
+// roundingBar is that of kernels that round operands to f16 for matrix units: a rounding is 4e-8 of NMSE, and there are some in a row. It
+// is held far below DESIGN's 5e-4 of 16-bit activations, at which single wrong values could hide.
+const roundingBar = 2e-6
+
+func (c *kernelCase) bar() float64 {
+	if c.row.Rounds {
+		return roundingBar
+	}
+	return kernelBar
+}
+
 // A kernelBench is a device with the compiled cases.
 type kernelBench struct {
 	target  *codegen.Target

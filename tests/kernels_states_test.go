@@ -78,8 +78,8 @@ func (x *experiment) checkStates(got, expected []byte) (worst float64, err error
 		at, n := x.states[i], 4*len(want)
 		have := getFloats(got[at:], len(want))
 		e := nmse(have, want)
-		if !(e <= kernelBar) {
-			return 0, fmt.Errorf("state %s: NMSE %.2g, want at most %.0g", s.Name, e, kernelBar)
+		if !(e <= x.bar()) {
+			return 0, fmt.Errorf("state %s: NMSE %.2g, want at most %.0g", s.Name, e, x.bar())
 		}
 		worst = max(worst, e)
 		copy(expected[at:at+n], got[at:at+n])
