@@ -14,10 +14,11 @@ import (
 
 // An Artifact is a compiled model's folder, all of whose members but the weights have been checked against the manifest.
 type Artifact struct {
-	Dir      string
+	Dir      string // for messages; and where the weights lie
 	Manifest *plan.Manifest
 	Plan     *plan.Plan
 
+	files      fs.FS
 	substitute func() (b []byte, free func() error, err error)
 	origin     string
 }
@@ -46,7 +47,13 @@ func OpenArtifact(dir string) (*Artifact, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s: is a file, want the folder that hipc compile has written", dir)
 	}
-	a := &Artifact{Dir: dir}
+	return OpenEmbedded(os.DirFS(dir), dir)
+}
+
+// OpenEmbedded is OpenArtifact for a program that has the artifact's members in itself, by go:embed. The weights, which are mapped, not
+// read, stay a file in dir.
+func OpenEmbedded(members fs.FS, dir string) (*Artifact, error) {
+	a := &Artifact{Dir: dir, files: members}
 	if err := a.open(); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
@@ -59,8 +66,7 @@ var errNoWeights = errors.New("has no weights: compile the model with --weights,
 const maxManifest = 16 << 20
 
 func (a *Artifact) open() error {
-	path := filepath.Join(a.Dir, plan.ManifestName)
-	info, err := os.Stat(path)
+	info, err := fs.Stat(a.files, plan.ManifestName)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("has no %s: is it a folder that hipc compile has written?", plan.ManifestName)
@@ -69,17 +75,17 @@ func (a *Artifact) open() error {
 	case !info.Mode().IsRegular() || info.Size() > maxManifest:
 		return fmt.Errorf("%s of %d bytes, want a file of at most %d", plan.ManifestName, info.Size(), maxManifest)
 	}
-	src, err := os.ReadFile(path)
+	src, err := fs.ReadFile(a.files, plan.ManifestName)
 	if err != nil {
 		return plain(err)
 	}
 	if a.Manifest, err = plan.ReadManifest(src); err != nil {
 		return err
 	}
-	if err := a.Manifest.Verify(a.Dir, true); err != nil {
+	if err := a.Manifest.Verify(a.files, true); err != nil {
 		return err
 	}
-	text, err := a.Manifest.Open(a.Dir, "plan.go")
+	text, err := a.Manifest.Open(a.files, "plan.go")
 	if err != nil {
 		return err
 	}
@@ -122,7 +128,7 @@ func (a *Artifact) Has(name string) bool {
 
 // File reads a member and checks what it has read.
 func (a *Artifact) File(name string) ([]byte, error) {
-	b, err := a.Manifest.Open(a.Dir, name)
+	b, err := a.Manifest.Open(a.files, name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.Dir, err)
 	}

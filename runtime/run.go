@@ -128,7 +128,7 @@ func (m *Model) object() ([]byte, error) {
 	for _, f := range m.Manifest.Members {
 		switch f.Name {
 		case "kernels.so", "kernels.hsaco", "kernels.ptx":
-			return m.Manifest.Open(m.Dir, f.Name)
+			return m.Manifest.Open(m.files, f.Name)
 		}
 	}
 	return nil, fmt.Errorf("has no compiled kernels: compile the model where there is a compiler for %s (hipc doctor)", m.Plan.Target)

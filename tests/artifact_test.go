@@ -68,7 +68,7 @@ func TestWithoutCompiler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := man.Verify(out, false); err != nil {
+	if err := man.Verify(os.DirFS(out), false); err != nil {
 		t.Error(err)
 	}
 	have := map[string]bool{}

@@ -39,7 +39,7 @@ func manifestOf(t *testing.T, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := man.Verify(dir, false); err != nil {
+	if err := man.Verify(os.DirFS(dir), false); err != nil {
 		t.Fatalf("half an artifact: %v", err)
 	}
 	if n := len(man.Members) + 2; len(files(t, dir)) != n { // the manifest and the weights

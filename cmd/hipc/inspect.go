@@ -36,10 +36,10 @@ func inspect(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := man.Verify(dir, false); err != nil {
+	if err := man.Verify(os.DirFS(dir), false); err != nil {
 		return err
 	}
-	src, err := man.Open(dir, "plan.go")
+	src, err := man.Open(os.DirFS(dir), "plan.go")
 	if err != nil {
 		return err
 	}

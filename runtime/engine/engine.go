@@ -67,6 +67,11 @@ func Open(dir string, opts Options) (*LLM, error) {
 	if err != nil {
 		return nil, err
 	}
+	return OpenArtifact(a, opts)
+}
+
+// OpenArtifact is Open for an artifact that is open already, in a folder or in the program itself.
+func OpenArtifact(a *runtime.Artifact, opts Options) (*LLM, error) {
 	m, err := Run(a, opts)
 	if err != nil {
 		return nil, err

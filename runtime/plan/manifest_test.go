@@ -55,13 +55,13 @@ func TestManifest(t *testing.T) {
 	if err != nil || !bytes.Equal(src, again) {
 		t.Errorf("written again, it differs: %v\n%s", err, again)
 	}
-	if err := got.Verify(dir, false); err != nil {
+	if err := got.Verify(os.DirFS(dir), false); err != nil {
 		t.Error(err)
 	}
-	if data, err := got.Open(dir, "templates/abi.h"); err != nil || string(data) != "templates/abi.h" {
+	if data, err := got.Open(os.DirFS(dir), "templates/abi.h"); err != nil || string(data) != "templates/abi.h" {
 		t.Errorf("%q, %v", data, err)
 	}
-	if _, err := got.Open(dir, "../x"); err == nil {
+	if _, err := got.Open(os.DirFS(dir), "../x"); err == nil {
 		t.Error("opened what is no member")
 	}
 	if len(m.Weights.Chunks) != 2 || len(m.Weights.Kinds) != 2 || m.Weights.Kinds[1] != (Kind{"q4_1", "x16", 3, 3520}) {
@@ -99,10 +99,10 @@ func TestVerifyRefuses(t *testing.T) {
 			if err := c.spoil(func(name string) string { return filepath.Join(dir, name) }); err != nil {
 				t.Fatal(err)
 			}
-			if err := m.Verify(dir, false); err == nil || err.Error() != c.want {
+			if err := m.Verify(os.DirFS(dir), false); err == nil || err.Error() != c.want {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
-			if err := m.Verify(dir, true); (err == nil) != strings.Contains(c.want, "weights") {
+			if err := m.Verify(os.DirFS(dir), true); (err == nil) != strings.Contains(c.want, "weights") {
 				t.Errorf("without weights: %v", err)
 			}
 		})
@@ -127,7 +127,7 @@ func TestVerifyWeights(t *testing.T) {
 	}
 	m.Weights.Chunks[1] = sum(nil)
 	data[0] ^= 0x80
-	if m.VerifyWeights(data) == nil || m.Verify(dir, false) == nil {
+	if m.VerifyWeights(data) == nil || m.Verify(os.DirFS(dir), false) == nil {
 		t.Error("accepted the digest of nothing")
 	}
 	m.Weights = nil

@@ -8,8 +8,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -26,13 +24,13 @@ func sum(data []byte) string {
 	return hex.EncodeToString(h[:])
 }
 
-// Verify checks every member in dir against the manifest, on all cores, and the weights too unless they are skipped. Its
+// Verify checks every member of the folder against the manifest, on all cores, and the weights too unless they are skipped. Its
 // error is one line that names what is missing or changed, in the manifest's order.
-func (m *Manifest) Verify(dir string, skipWeights bool) error {
+func (m *Manifest) Verify(folder fs.FS, skipWeights bool) error {
 	bad := make([]error, len(m.Members), len(m.Members)+1)
-	each(len(m.Members), func(i int) { bad[i] = m.Members[i].verify(dir) })
+	each(len(m.Members), func(i int) { bad[i] = m.Members[i].verify(folder) })
 	if m.Weights != nil && !skipWeights {
-		bad = append(bad, m.Weights.verifyFile(dir))
+		bad = append(bad, m.Weights.verifyFile(folder))
 	}
 	var lines []string
 	for _, err := range bad {
@@ -46,13 +44,13 @@ func (m *Manifest) Verify(dir string, skipWeights bool) error {
 	return nil
 }
 
-func (f Member) verify(dir string) error {
-	file, err := regular(dir, f.Name, f.Bytes)
+func (f Member) verify(folder fs.FS) error {
+	file, err := regular(folder, f.Name, f.Bytes)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	got, err := sumOf(io.NewSectionReader(file, 0, f.Bytes))
+	got, err := sumOf(file, f.Bytes)
 	if err != nil {
 		return fmt.Errorf("member %s: %w", f.Name, err)
 	}
@@ -62,24 +60,24 @@ func (f Member) verify(dir string) error {
 	return nil
 }
 
-func sumOf(r *io.SectionReader) (string, error) {
+func sumOf(r io.Reader, bytes int64) (string, error) {
 	h := sha256.New()
-	_, err := io.CopyN(h, r, r.Size())
+	_, err := io.CopyN(h, r, bytes)
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 // Open reads a member and checks the very bytes that it returns, so that nothing can change in between.
-func (m *Manifest) Open(dir, name string) ([]byte, error) {
+func (m *Manifest) Open(folder fs.FS, name string) ([]byte, error) {
 	for _, f := range m.Members {
 		if f.Name == name {
-			return f.read(dir)
+			return f.read(folder)
 		}
 	}
 	return nil, fmt.Errorf("no member %s in %s", name, ManifestName)
 }
 
-func (f Member) read(dir string) ([]byte, error) {
-	file, err := regular(dir, f.Name, f.Bytes)
+func (f Member) read(folder fs.FS) ([]byte, error) {
+	file, err := regular(folder, f.Name, f.Bytes)
 	if err != nil {
 		return nil, err
 	}
@@ -94,13 +92,13 @@ func (f Member) read(dir string) ([]byte, error) {
 	return data, nil
 }
 
-// regular opens a file of the size that the manifest tells: nothing is read of another.
-func regular(dir, name string, bytes int64) (*os.File, error) {
+// regular opens a file of the size that the manifest tells: nothing is read of another, and a pipe, which would wait for a writer, isn't
+// opened.
+func regular(folder fs.FS, name string, bytes int64) (fs.File, error) {
 	if err := memberName(name); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, filepath.FromSlash(name))
-	info, err := os.Stat(path)
+	info, err := fs.Stat(folder, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("missing member: %s", name)
@@ -111,7 +109,7 @@ func regular(dir, name string, bytes int64) (*os.File, error) {
 	case info.Size() != bytes:
 		return nil, fmt.Errorf("changed member: %s (%d bytes, was %d)", name, info.Size(), bytes)
 	}
-	return os.Open(path)
+	return folder.Open(name)
 }
 
 // VerifyWeights checks the bytes of the weights, mapped or read, on all cores.
@@ -142,16 +140,20 @@ func (w *WeightsFile) changed(i int) error {
 	return fmt.Errorf("changed weights: %s, chunk %d (at byte %d)", w.File, i, int64(i)*ChunkBytes)
 }
 
-func (w *WeightsFile) verifyFile(dir string) error {
-	file, err := regular(dir, w.File, w.Bytes)
+func (w *WeightsFile) verifyFile(folder fs.FS) error {
+	file, err := regular(folder, w.File, w.Bytes)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	r, ok := file.(io.ReaderAt)
+	if !ok {
+		return fmt.Errorf("weights %s: a %T can't be read from many places at once", w.File, file)
+	}
 	bad := make([]error, len(w.Chunks))
 	each(len(w.Chunks), func(i int) {
 		at := int64(i) * ChunkBytes
-		got, err := sumOf(io.NewSectionReader(file, at, min(ChunkBytes, w.Bytes-at)))
+		got, err := sumOf(io.NewSectionReader(r, at, ChunkBytes), min(ChunkBytes, w.Bytes-at))
 		if err != nil {
 			bad[i] = fmt.Errorf("weights %s: %w", w.File, err)
 		} else if got != w.Chunks[i] {
