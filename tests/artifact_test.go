@@ -44,6 +44,13 @@ func TestSameBytes(t *testing.T) {
 		}
 	}
 	sameTree(t, dirs[0], dirs[1])
+	for i := range rounds(0, 0, 98) {
+		dir := filepath.Join(place, "again")
+		if got := runProgram(t, append(env, fmt.Sprint("GOMAXPROCS=", 1+i%4)), "hipc", "compile", smollm2Text, "--weights", gguf, "-o", dir); got.code != 0 {
+			t.Fatal(got.err)
+		}
+		sameTree(t, dirs[0], dir)
+	}
 	for _, dir := range dirs {
 		for name, data := range tree(t, dir) {
 			if strings.Contains(data, place) {

@@ -65,6 +65,17 @@ func compiledObject(t *testing.T) string {
 	return filepath.Join(dir, "kernels.so")
 }
 
+// rounds is how often something is tried: in short runs, in others, and in make soak.
+func rounds(short, normal, soak int) int {
+	switch {
+	case os.Getenv("HIPC_SOAK") != "":
+		return soak
+	case testing.Short():
+		return short
+	}
+	return normal
+}
+
 // TestKilled kills hipc at random moments: there is the old artifact, or the new one, or, where none was, nothing. What
 // it leaves under a hidden name, the next compilation of that place takes away.
 func TestKilled(t *testing.T) {
@@ -92,11 +103,7 @@ func TestKilled(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	seen := map[string]int{}
-	kills := 20
-	if testing.Short() {
-		kills = 6
-	}
-	for i := range kills {
+	for i := range rounds(6, 20, 1000) {
 		before := ""
 		if i%2 == 0 {
 			before, _ = made(64)
