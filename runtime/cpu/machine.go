@@ -3,6 +3,7 @@ package cpu
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -120,15 +121,35 @@ func processor() string {
 	return "unknown processor"
 }
 
-// targets are those whose instructions this processor has, best first.
-func targets() []string {
-	x := cpu.X86
+// A Need is what a target's code may use of a processor beyond what every x86-64-v2 has.
+type Need struct {
+	Target   string
+	Features []string
+}
+
+// Needs are those of the targets that are for processors, best first. hipc's rows say the same (tests/targets_test.go): the compiler is
+// told so much, and may use all of it.
+var Needs = []Need{
+	{"cpu_v4", append(v3[:len(v3):len(v3)], "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")},
+	{"cpu_v3", v3},
+}
+
+var v3 = []string{"avx2", "fma", "f16c", "bmi1", "bmi2", "lzcnt", "movbe"}
+
+// features are what this processor has of those.
+var features = map[string]bool{
+	"avx2": cpu.X86.HasAVX2, "fma": cpu.X86.HasFMA, "f16c": cpu.X86.HasF16C, "bmi1": cpu.X86.HasBMI1, "bmi2": cpu.X86.HasBMI2,
+	"lzcnt": cpu.X86.HasLZCNT, "movbe": cpu.X86.HasMOVBE, "avx512f": cpu.X86.HasAVX512F, "avx512bw": cpu.X86.HasAVX512BW,
+	"avx512cd": cpu.X86.HasAVX512CD, "avx512dq": cpu.X86.HasAVX512DQ, "avx512vl": cpu.X86.HasAVX512VL,
+}
+
+// targets are those whose instructions a processor of these features has, best first.
+func targets(features map[string]bool) []string {
 	var list []string
-	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL {
-		list = append(list, "cpu_v4")
-	}
-	if x.HasAVX2 && x.HasFMA && x.HasBMI1 && x.HasBMI2 {
-		list = append(list, "cpu_v3")
+	for _, n := range Needs {
+		if !slices.ContainsFunc(n.Features, func(f string) bool { return !features[f] }) {
+			list = append(list, n.Target)
+		}
 	}
 	return list
 }
