@@ -37,6 +37,7 @@ typedef f16 h8 __attribute__((ext_vector_type(8)));
 typedef float f4 __attribute__((ext_vector_type(4)));
 typedef u16 s4 __attribute__((ext_vector_type(4)));
 typedef u32 w4 __attribute__((ext_vector_type(4)));
+typedef u32 w2 __attribute__((ext_vector_type(2)));
 
 // An operand. It takes the type of the pointer that the template wants there.
 struct Arg {
@@ -72,6 +73,22 @@ template <int i> DEVICE float code(u32 w) {
   u32 bits = i < 5 ? w << (19 - 4 * (i < 5 ? i : 0)) : w >> (4 * (i < 5 ? 5 : i) - 19);
   return __builtin_bit_cast(float, (bits & 0x00780000u) | 0x3f800000u);
 }
+template <int i> DEVICE float ubyte(u32 w) { return __builtin_bit_cast(float, (u32)__nvvm_prmt(w, 0x4b000000u, 0x7650 | i)) - 8388608.0f; }
+// The upper halves of two floats, a in the lower half: two bf16, cut off.
+DEVICE u32 high_halves(float a, float b) { return __nvvm_prmt(__builtin_bit_cast(u32, a), __builtin_bit_cast(u32, b), 0x7632); }
+DEVICE int uniform(int x) { return x; }
+DEVICE void in_order() {}
+
+// Matrix units: c[16, 8] += a[16, 16] b[16, 8]. Lane 4 g + t: a has rows g and g + 8 of k = 2 t and 2 t + 1, then the same of k + 8; b column g
+// of k = 2 t ..., 2 t + 8 ...; c rows g and g + 8 of columns 2 t and 2 t + 1.
+DEVICE void mma_bf16(float *c, u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+DEVICE void mma_f16(float *c, u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
 // Byte i of w, a signed number: put into the mantissa of 2^23 by a permutation.
 template <int i> DEVICE float byte_of(u32 w) {
   return __builtin_bit_cast(float, (u32)__nvvm_prmt(w ^ 0x80808080u, 0x4b000000u, 0x7650 | i)) - 8388736.0f;
@@ -106,6 +123,21 @@ DEVICE float root(float x) { return __builtin_amdgcn_sqrtf(x); }
 constexpr float code_unit = 1, code_bias = 0;
 template <int i> DEVICE float code(u32 w) { return (float)(w >> 4 * i & 15); }
 template <int i> DEVICE float byte_of(u32 w) { return (float)(int)(signed char)(w >> 8 * i); }
+template <int i> DEVICE float ubyte(u32 w) { return (float)(w >> 8 * i & 255); }
+DEVICE u32 high_halves(float a, float b) { return __builtin_amdgcn_perm(__builtin_bit_cast(u32, b), __builtin_bit_cast(u32, a), 0x07060302u); }
+// x, which all lanes of a warp know to be the same: the compiler then keeps it, and what follows from it, in scalar registers.
+DEVICE int uniform(int x) { return __builtin_amdgcn_readfirstlane(x); }
+
+// The compiler moves nothing across: what loads before this is under way before what comes after.
+DEVICE void in_order() { __builtin_amdgcn_sched_barrier(0); }
+
+// c + a · b, of two bf16 each.
+#if __clang_major__ >= 19
+typedef __bf16 b2 __attribute__((ext_vector_type(2)));
+#else
+typedef short b2 __attribute__((ext_vector_type(2)));
+#endif
+DEVICE float dot2_bf16(u32 a, u32 b, float c) { return __builtin_amdgcn_fdot2_f32_bf16(__builtin_bit_cast(b2, a), __builtin_bit_cast(b2, b), c, false); }
 
 #else
 #error "hipc has no GPU of this family"
@@ -115,7 +147,7 @@ template <int mask> DEVICE float swap(float x) { return __builtin_bit_cast(float
 DEVICE float from_lane(float x, int lane) { return __builtin_bit_cast(float, from_lane(__builtin_bit_cast(int, x), lane)); }
 
 DEVICE int lane() { return thread() % warp_size; }
-DEVICE int warp() { return thread() / warp_size; }
+DEVICE int warp() { return uniform(thread() / warp_size); }
 
 DEVICE float exponential(float x) { return power2(x * 1.44269504f); }
 DEVICE float over(float a, float b) { return a * inverse(b); }
@@ -124,6 +156,9 @@ DEVICE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
 DEVICE f4 load4(const float *p) { return *(const f4 *)p; }
 DEVICE void store4(float *p, f4 a) { *(f4 *)p = a; }
+DEVICE float high_half(float x) { return __builtin_bit_cast(float, __builtin_bit_cast(u32, x) & 0xffff0000u); }
+// Nibbles i and i + 4 of w as two bf16: 128 + nibble, exact, an and-or behind the shift.
+DEVICE u32 nibble_pair(u32 w, int i) { return (w >> 4 * i & 0x000f000fu) | 0x43004300u; }
 DEVICE float brain(u16 x) { return __builtin_bit_cast(float, (u32)x << 16); }
 
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }

@@ -4,7 +4,7 @@
 // of T > 1 a block takes R at a time, so that a weight is decoded once for R rows. Weights go from memory to registers: each is used by
 // one lane, so there is nothing to stage.
 #pragma once
-#include "formats.hip"
+#include "stream.hip"
 
 namespace hipc {
 
@@ -23,6 +23,13 @@ template <class W, int j, int R> DEVICE void times(const W &f, const float (&x)[
 // it isn't whole steps, lanes beyond it have nothing.
 template <class W, int K, int R> DEVICE void dot(const float *x, const u8 *w, int part, int parts, f4 *acc) {
   static_assert(K % W::block == 0, "K must be whole blocks of the weight's format");
+  if constexpr (R == 1) {
+    if (parts == 8) stream<W, K, 8>(x, w, part, *acc);
+    else if (parts == 4) stream<W, K, 4>(x, w, part, *acc);
+    else if (parts == 2) stream<W, K, 2>(x, w, part, *acc);
+    else stream<W, K, 1>(x, w, part, *acc);
+    return;
+  }
   const int l = lane(), first = W::first(l);
   constexpr int depth = R > 4 ? 1 : 4;  // steps whose loads are under way at once
   for (int k0 = part * W::step; k0 < K; k0 += parts * W::step * depth) {
