@@ -19,10 +19,12 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"hipc/codegen"
 	"hipc/fusion"
 	"hipc/ir"
 	"hipc/ir/syntax"
+	"hipc/kernels"
 	"hipc/runtime/plan"
 	"hipc/runtime/weights"
 )
@@ -38,6 +40,7 @@ type Options struct {
 	Set     map[string]string // dims and reals that override the checkpoint's and the text's
 	Context int               // longest context in tokens; 0: the checkpoint's, at most DefaultContext
 	Version string            // hipc's own, for the manifest
+	Memo    *fusion.Memo      // plans of graphs that other compilations have made, or nil
 	// Progress sees how far a stage is, in bytes.
 	Progress func(stage string, done, total int64)
 }
@@ -58,6 +61,7 @@ type compilation struct {
 	context int
 	vocab   int
 	plan    *plan.Plan
+	costs   *plan.Prediction
 	packed  *packList
 	entries []codegen.Entry
 	reals   []codegen.Real
@@ -243,18 +247,27 @@ func (c *compilation) specialise() error {
 }
 
 func (c *compilation) fuse() error {
+	if c.opts.Memo == nil {
+		c.opts.Memo = &fusion.Memo{}
+	}
+	var g errgroup.Group
 	for _, b := range c.buckets {
-		o, err := fusion.For(c.target.Name, b.dims(c.target, c.context), b.Picks)
-		if err != nil {
-			return err
-		}
-		o.Off = c.opts.NoFuse
-		if o.Rules, err = without(o.Rules, c.opts.Without); err != nil {
-			return err
-		}
-		if b.model, b.report, err = fusion.PlanModel(b.model, o); err != nil {
-			return fmt.Errorf("bucket %s: %w", b.Name, err)
-		}
+		g.Go(func() error { return c.fuseBucket(b) })
+	}
+	return g.Wait()
+}
+
+func (c *compilation) fuseBucket(b *bucketGraph) error {
+	o, err := fusion.For(c.target.Name, b.dims(c.target, c.context), b.Picks)
+	if err != nil {
+		return err
+	}
+	o.Off, o.Memo = c.opts.NoFuse, c.opts.Memo
+	if o.Rules, err = without(o.Rules, c.opts.Without); err != nil {
+		return err
+	}
+	if b.model, b.report, err = fusion.PlanModel(b.model, o); err != nil {
+		return fmt.Errorf("bucket %s: %w", b.Name, err)
 	}
 	return nil
 }
@@ -280,18 +293,24 @@ func (c *compilation) place() error {
 		Version: plan.Version, Model: c.text.Name, Target: c.target.Name, Device: c.target.Device, Act: c.target.Act, KV: c.target.KV,
 		Layers: c.model.Layers, Vocab: c.vocab, Context: c.context, Page: c.target.Page,
 	}
+	prices, err := kernels.Prices(c.target.Name)
+	if err != nil {
+		return err
+	}
+	c.costs = &plan.Prediction{Target: c.target.Name, Machine: prices.String()}
 	rows := 1
 	reserved := c.reserved()
 	for _, b := range c.buckets {
-		pl := &placer{taken: reserved, target: c.target, bucket: b.Bucket, context: c.context, entries: entries, reals: reals, packed: c.packed}
+		pl := &placer{taken: reserved, target: c.target, bucket: b.Bucket, context: c.context, entries: entries, reals: reals, packed: c.packed, prices: prices}
 		if err := pl.place(b.model); err != nil {
 			return fmt.Errorf("bucket %s: %w", b.Name, err)
 		}
 		p.Buckets = append(p.Buckets, pl.out)
 		p.Arena = append(p.Arena, pl.arenas...)
+		c.costs.Steps = append(c.costs.Steps, pl.costs...)
+		c.costs.Rules = append(c.costs.Rules, b.uses()...)
 		rows = max(rows, b.rows())
 	}
-	var err error
 	if p.Weights, p.State, err = c.packed.plan(); err != nil {
 		return err
 	}
@@ -306,7 +325,8 @@ func (c *compilation) place() error {
 		return fmt.Errorf("a bug in hipc: the plan doesn't hold: %w", err)
 	}
 	c.plan = p.Fold()
-	return c.plan.Check()
+	ownParts(c.costs, c.plan)
+	return nil
 }
 
 // reserved are the names of cells and weights, of all buckets: no buffer may have one.

@@ -23,7 +23,9 @@ type placer struct {
 	entries map[string]codegen.Entry
 	reals   map[string]codegen.Real
 	packed  *packList
+	prices  *kernels.PriceList
 	out     plan.Bucket
+	costs   []plan.StepCost
 	arenas  []plan.Arena
 	carried map[string]carry // buffers that live across parts, by name
 	top     int              // bytes that carried buffers take
@@ -122,10 +124,12 @@ func (p *placer) part(g *ir.Graph, layers []int, next *ir.Graph) error {
 		for _, n := range group {
 			at[n] = len(part.Steps)
 		}
-		step, err := p.step(group, names, layers)
+		step, cost, err := p.step(group, names, layers)
 		if err != nil {
 			return fmt.Errorf("%s: %w", g.Name, err)
 		}
+		cost.Bucket, cost.Part, cost.Step = p.bucket.Name, g.Name, len(part.Steps)
+		p.costs = append(p.costs, cost)
 		part.Steps = append(part.Steps, step)
 		i += len(group)
 	}
@@ -188,17 +192,18 @@ func (p *placer) names(g *ir.Graph, next *ir.Graph) (map[*ir.Value]string, error
 	return names, nil
 }
 
-// step turns the nodes of one launch into a step and its kernel's entry.
-func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int) (plan.Step, error) {
+// step turns the nodes of one launch into a step, its kernel's entry, and what it costs.
+func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int) (plan.Step, plan.StepCost, error) {
 	var s plan.Step
 	var insts []string
+	var parts []kernels.Step
 	type operandLists struct{ in, out, state []string }
 	var lists []operandLists
 	entry := codegen.Entry{}
 	for _, n := range group {
 		c, err := kernels.Find(p.target.Name, n, p.bucket.dims(p.target, p.context))
 		if err != nil {
-			return s, err
+			return s, plan.StepCost{}, err
 		}
 		var l operandLists
 		for i, a := range n.Args {
@@ -207,7 +212,7 @@ func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int
 			case a.Weight != nil:
 				name, err := p.packed.add(a, layers, c.LayoutOf(i))
 				if err != nil {
-					return s, err
+					return s, plan.StepCost{}, err
 				}
 				l.in = append(l.in, name)
 			default:
@@ -234,10 +239,7 @@ func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int
 		for _, r := range c.Reals {
 			p.reals[r.Name] = codegen.Real{Name: r.Name, Value: r.Value}
 		}
-		times := max(len(layers), 1)
-		bytes, ops := kernels.Work(n, p.bucket.rows(), p.target.ActBytes())
-		p.out.Cost.Bytes += times * bytes
-		p.out.Cost.Ops += times * ops
+		parts = append(parts, kernels.Step{Node: n, Choice: c, Rows: p.bucket.rows()})
 	}
 	for _, l := range lists {
 		s.In = append(s.In, l.in...)
@@ -253,8 +255,13 @@ func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int
 	s.Kernel = kernelName(insts)
 	entry.Name, entry.Block = s.Kernel, s.Block
 	p.entries[s.Kernel] = entry
-	p.out.Cost.Steps += max(len(layers), 1)
-	return s, nil
+	cost := p.predict(parts)
+	cost.Kernel = s.Kernel
+	times := max(len(layers), 1)
+	p.out.Cost.Steps += times
+	p.out.Cost.Bytes += times * cost.Bytes
+	p.out.Cost.Ops += times * cost.Ops
+	return s, cost, nil
 }
 
 // cellsOf names the cells of a launch's part. Each part that finishes in its last block counts on a ticket of its own.

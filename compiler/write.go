@@ -122,10 +122,18 @@ func (c *compilation) members() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.plan.Check(); err != nil {
+		return nil, fmt.Errorf("a bug in hipc: the folded plan doesn't hold: %w", err)
+	}
+	costs, err := c.costs.Write()
+	if err != nil {
+		return nil, err
+	}
 	m := map[string][]byte{
-		planFile:        src,
-		graphFile:       []byte(c.graphText()),
-		c.target.Source: codegen.Source(c.target, c.plan.Model, c.entries, c.reals),
+		planFile:            src,
+		graphFile:           []byte(c.graphText()),
+		plan.PredictionName: costs,
+		c.target.Source:     codegen.Source(c.target, c.plan.Model, c.entries, c.reals),
 	}
 	templates, err := codegen.Templates(c.target, kernels.Templates, c.entries)
 	if err != nil {

@@ -66,7 +66,7 @@ func planAll(m *ir.Model, o Options) (*ir.Model, *ModelReport, error) {
 	out := &ir.Model{Name: m.Name, Layers: m.Layers}
 	r := &ModelReport{}
 	plan := func(g *ir.Graph, times int) (*ir.Graph, error) {
-		p, one, err := Plan(g, o)
+		p, one, err := o.Memo.plan(g, o)
 		if err != nil {
 			return nil, err
 		}

@@ -23,15 +23,18 @@ type Options struct {
 	Rows    int // rows of a step: sequences times rows each
 	Picks   int // rows after pick
 	Rules   []*Rule
+	Memo    *Memo // plans that are known already, or nil
+
+	id string // of the kernels and the coster
 }
 
-// For gives the options for a bucket on a target: its kernels, its predicted costs, and the rules of fuse.rules.
+// For gives the options for a bucket on a target: its kernels, what they cost, and the rules of fuse.rules.
 func For(target string, d kernels.Dims, picks int) (Options, error) {
-	m, ok := kernels.Machines[target]
-	if !ok {
-		return Options{}, fmt.Errorf("nothing is known of the speed of target %s: kernels.Machines has no row for it", target)
+	p, err := kernels.Prices(target)
+	if err != nil {
+		return Options{}, err
 	}
-	return Options{Kernels: found{target, d}, Coster: m, Rows: d.T, Picks: picks, Rules: Rules()}, nil
+	return Options{Kernels: found{target, d}, Coster: p, Rows: d.T, Picks: picks, Rules: Rules(), id: fmt.Sprint(target, d)}, nil
 }
 
 // found are the registry's kernels for one target and bucket.

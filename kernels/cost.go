@@ -1,8 +1,11 @@
 package kernels
 
 import (
+	"fmt"
+	"strings"
+
 	"hipc/ir"
-	"hipc/runtime/weights"
+	"hipc/kernels/times"
 )
 
 // A Step is a node with its kernel.
@@ -26,6 +29,7 @@ type Machine struct {
 	Node      float64 // seconds that a launch costs by itself
 	Units     int     // blocks that run at once
 	Act       int     // bytes of an activation
+	KV        int     // bytes of an element of the KV cache
 }
 
 // Machines are what plans for a target are made for. They are no measurement of the machine that compiles: the same
@@ -37,23 +41,71 @@ type Machine struct {
 // The GPUs are an H100 (SXM), an RX 7900 XTX and a Ryzen AI Max 395 by their data sheets: bandwidth of the memory, dense f16 with matrix
 // units, compute units. What a graph's node costs was measured by others: 3.6 to 5.6 µs on a W7900, 1 to 2.75 µs on an H100.
 var Machines = map[string]Machine{
-	"cpu_v3": {Bandwidth: 40e9, Flops: 250e9, Node: 2e-6, Units: 8, Act: 4},
-	"cpu_v4": {Bandwidth: 40e9, Flops: 500e9, Node: 2e-6, Units: 8, Act: 4},
+	"cpu_v3": {Bandwidth: 40e9, Flops: 250e9, Node: 2e-6, Units: 8, Act: 4, KV: 4},
+	"cpu_v4": {Bandwidth: 40e9, Flops: 500e9, Node: 2e-6, Units: 8, Act: 4, KV: 4},
 
-	"sm_90":   {Bandwidth: 3.35e12, Flops: 989e12, Node: 1.5e-6, Units: 132, Act: 4},
-	"gfx1100": {Bandwidth: 960e9, Flops: 123e12, Node: 4e-6, Units: 96, Act: 4},
-	"gfx1151": {Bandwidth: 256e9, Flops: 59e12, Node: 4e-6, Units: 40, Act: 4},
+	"sm_90":   {Bandwidth: 3.35e12, Flops: 989e12, Node: 1.5e-6, Units: 132, Act: 4, KV: 2},
+	"gfx1100": {Bandwidth: 960e9, Flops: 123e12, Node: 4e-6, Units: 96, Act: 4, KV: 2},
+	"gfx1151": {Bandwidth: 256e9, Flops: 59e12, Node: 4e-6, Units: 40, Act: 4, KV: 2},
 }
 
-// Cost implements Coster.
-func (m Machine) Cost(launch []Step) float64 {
-	var sum, longest float64
+// String is the row as people read it: "960 GB/s, 123 Tflop/s, 96 units, 4 µs a launch".
+func (m Machine) String() string {
+	return fmt.Sprintf("%.4g GB/s, %.4g Tflop/s, %d units, %.3g µs a launch", m.Bandwidth/1e9, m.Flops/1e12, m.Units, m.Node*1e6)
+}
+
+// Cost implements Coster: always predicted, with an empty context.
+func (m Machine) Cost(launch []Step) float64 { return m.Estimate(launch, 0).Seconds }
+
+// A Bound says what most of a launch's time goes to.
+type Bound string
+
+const (
+	Memory  Bound = "memory"  // bytes over the bandwidth
+	Matrix  Bound = "matrix"  // operations over the peak
+	Latency Bound = "latency" // its blocks leave more than half of the machine idle, so that neither of these is reached
+	Launch  Bound = "launch"  // the launch itself costs more than what it does
+)
+
+// An Estimate is what a launch costs.
+type Estimate struct {
+	Seconds  float64
+	Bytes    int // moved
+	Flops    int
+	Fill     float64 // the part of the machine that its blocks keep busy: of its units, on average over the rounds
+	Bound    Bound
+	Measured *times.Time // where Seconds is from; nil: predicted
+}
+
+// Estimate predicts a launch, of which the first row stands at position pos of its context.
+func (m Machine) Estimate(launch []Step, pos int) Estimate {
+	var e Estimate
+	var memory, matrix, sum, longest float64
+	grid := 0
 	for _, s := range launch {
 		bytes, flops := Work(s.Node, s.Rows, m.Act)
-		busy := max(float64(bytes)/m.Bandwidth, float64(flops)/m.Flops)
+		b, f := Attention(s.Node, s.Rows, m.KV, pos)
+		bytes, flops = bytes+b, flops+f
+		e.Bytes, e.Flops = e.Bytes+bytes, e.Flops+flops
+		x, y := float64(bytes)/m.Bandwidth, float64(flops)/m.Flops
+		busy := max(x, y)
+		memory, matrix = memory+x, matrix+y
 		sum, longest = sum+busy, max(longest, busy/m.fill(s.Choice.Grid))
+		grid += s.Choice.Grid
 	}
-	return max(sum, longest) + m.Node
+	work := max(sum, longest)
+	e.Seconds, e.Fill = work+m.Node, m.fill(grid)
+	switch {
+	case m.Node >= work:
+		e.Bound = Launch
+	case longest > 2*sum:
+		e.Bound = Latency
+	case matrix > memory:
+		e.Bound = Matrix
+	default:
+		e.Bound = Memory
+	}
+	return e
 }
 
 // fill is the part of the machine that grid blocks keep busy: they run in rounds of Units, the last of which may be
@@ -63,95 +115,52 @@ func (m Machine) fill(grid int) float64 {
 	return float64(grid) / float64(rounds*m.Units)
 }
 
-// Work is what n moves from and to memory, and what it computes, on that many rows; act is the size of an activation.
-// Values inside of a fused node's body move nothing, a KV cache counts as empty, and any other state is read and written
-// once.
-func Work(n *ir.Node, rows, act int) (bytes, flops int) {
-	seen := map[*ir.Value]bool{}
-	for i, v := range n.Bound() {
-		if !seen[v] {
-			seen[v] = true
-			bytes += size(v.Type, rows, act, rowsRead(n, i, rows))
-		}
-	}
-	for _, v := range n.Outs {
-		bytes += size(v.Type, rows, act, v.Type.Lead())
-	}
-	for _, s := range n.StateRefs() {
-		if s.Type.Elem != ir.KV {
-			bytes += 2 * 4 * s.Type.Size()
-		}
-	}
-	return bytes, flopsOf(n) * rows
+// A PriceList is what launches cost on a target: measured where its table of times has the launch, else predicted.
+type PriceList struct {
+	Machine
+	Times map[times.Key]times.Time
 }
 
-// rowsRead is how many rows of its i-th bound operand, a weight, n reads: of a table of embeddings one per token, of
-// experts at most those that the tokens choose, of anything else all.
-func rowsRead(n *ir.Node, i, rows int) int {
-	t := n.Bound()[i].Type
-	if n.Body == nil {
-		switch {
-		case n.Op.Name == "embed" && i == 1:
-			return min(t.Lead(), rows)
-		case (n.Op.Name == "matmul_each" || n.Op.Name == "linear_each") && i == 2:
-			return min(t.Dims[0], rows*n.Args[1].Type.Size()) * t.Dims[1]
-		}
-		return t.Lead()
-	}
-	if i >= len(n.Body.Params) {
-		return t.Lead()
-	}
-	p, most := n.Body.Params[i], 0
-	for _, m := range n.Body.Nodes {
-		for j, a := range m.Bound() {
-			if a == p {
-				most = max(most, rowsRead(m, j, rows))
-			}
-		}
-	}
-	return most
-}
-
-func size(t ir.Type, rows, act, lead int) int {
-	switch t.Elem {
-	case ir.Act:
-		return rows * t.Size() * act
-	case ir.I32:
-		return rows * t.Size() * 4
-	case ir.KV:
-		return 0 // a handle
-	}
-	f, ok := weights.FormatByName(string(t.Elem))
+// Prices is a target's price list.
+func Prices(target string) (*PriceList, error) {
+	m, ok := Machines[target]
 	if !ok {
-		return t.Size()
+		return nil, fmt.Errorf("nothing is known of the speed of target %s: kernels.Machines has no row for it", target)
 	}
-	return lead * f.RowBytes(t.Last())
+	t, err := measured(target)
+	return &PriceList{m, t}, err
 }
 
-// flopsOf is what n computes for one row: 2NK for a product, and a few operations a value for anything else.
-func flopsOf(n *ir.Node) int {
-	total := 0
-	if n.Body != nil {
-		for _, m := range n.Body.Nodes {
-			total += flopsOf(m)
+// Cost implements Coster.
+func (p *PriceList) Cost(launch []Step) float64 { return p.Estimate(launch, 0).Seconds }
+
+// Estimate is a launch's measured time, or a prediction. What a launch is bound by is always the prediction's say.
+func (p *PriceList) Estimate(launch []Step, pos int) Estimate {
+	e := p.Machine.Estimate(launch, pos)
+	if len(p.Times) == 0 {
+		return e
+	}
+	insts, grid, seqs := make([]string, len(launch)), 0, 1
+	for i, s := range launch {
+		insts[i] = s.Choice.Inst
+		grid += s.Choice.Grid
+		seqs = max(seqs, s.Choice.Dims["S"])
+	}
+	if !readsContext(launch) {
+		pos = 0 // a time that the context has no say in is filed there
+	}
+	k := times.Key{Inst: strings.Join(insts, " | "), Shape: times.Shape(seqs, launch[0].Rows/seqs, pos), Grid: grid}
+	if t, ok := p.Times[k]; ok {
+		e.Seconds, e.Measured = t.Median*1e-6, &t
+	}
+	return e
+}
+
+func readsContext(launch []Step) bool {
+	for _, s := range launch {
+		if b, _ := Attention(s.Node, s.Rows, 1, 1); b > 0 {
+			return true
 		}
-		return total
 	}
-	switch n.Op.Name {
-	case "matmul", "linear":
-		return 2 * n.Args[1].Type.Size()
-	case "matmul_each", "linear_each":
-		return 2 * n.Outs[0].Type.Size() * n.Args[2].Type.Last()
-	case "delta_rule":
-		return 7 * n.Outs[0].Type.Size() * n.Args[0].Type.Last() // decay, two products with S, one update
-	case "rotate":
-		return (1 + 3*weights.Stages) * n.Outs[0].Type.Size()
-	case "embed", "append", "pick":
-		return 0
-	}
-	const perValue = 4 // an addition is one, a norm four, an exponential some ten: all are small beside a product
-	for _, v := range n.Outs {
-		total += perValue * v.Type.Size()
-	}
-	return total
+	return false
 }

@@ -179,6 +179,14 @@ func (i *instance) text(c *Choice, b *binding) (string, error) {
 }
 
 // realName names a real number: 1e-05 is r1em05, -0.125 is rm0p125.
-func realName(x float64) string {
-	return "r" + strings.NewReplacer("-", "m", "+", "", ".", "p").Replace(strconv.FormatFloat(x, 'g', -1, 64))
+func realName(x float64) string { return "r" + inName.Replace(strconv.FormatFloat(x, 'g', -1, 64)) }
+
+var inName = strings.NewReplacer("-", "m", "+", "", ".", "p")
+
+// Row is the row as reports name it: what is instantiated, and where it may be.
+func (k *Kernel) Row() string {
+	if k.Where == "" {
+		return k.Inst
+	}
+	return k.Inst + " where " + k.Where
 }

@@ -17,7 +17,8 @@ import (
 var arrows = map[string][]string{
 	"ir/syntax":           nil,
 	"ir":                  {"ir/syntax"},
-	"kernels":             {"ir", "ir/syntax", "runtime/weights"},
+	"kernels":             {"ir", "ir/syntax", "kernels/times", "runtime/weights"},
+	"kernels/times":       nil,
 	"fusion":              {"ir", "ir/syntax", "kernels"},
 	"codegen":             {"runtime/plan"},
 	"compiler":            {"codegen", "fusion", "ir", "ir/syntax", "kernels", "runtime/plan", "runtime/text/files", "runtime/weights"},

@@ -1,0 +1,94 @@
+package compiler
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"hipc/fusion"
+	"hipc/kernels"
+	"hipc/runtime/plan"
+)
+
+// predict is what a launch of these nodes costs, and why it is one launch of these kernels.
+func (p *placer) predict(launch []kernels.Step) plan.StepCost {
+	e := p.prices.Estimate(launch, 0)
+	full := p.prices.Estimate(launch, max(p.context-p.bucket.rows(), 0))
+	cost := plan.StepCost{
+		Time: nanoseconds(e.Seconds), Full: nanoseconds(full.Seconds), From: "predicted",
+		Bound: string(e.Bound), Fill: int(math.Round(1000 * e.Fill)), Bytes: e.Bytes, Ops: e.Flops,
+	}
+	if e.Measured != nil {
+		cost.From = e.Measured.String()
+	}
+	var rules, rows []string
+	for _, s := range launch {
+		rule := "-"
+		if s.Node.Body != nil {
+			rule = s.Node.Op.Name
+		}
+		rules, rows = append(rules, rule), append(rows, s.Choice.Kernel.Row())
+	}
+	if slices.ContainsFunc(rules, func(r string) bool { return r != "-" }) {
+		cost.Rule = strings.Join(rules, " | ")
+	}
+	cost.Row = strings.Join(rows, " | ")
+	return cost
+}
+
+func nanoseconds(seconds float64) int { return int(math.Round(1e9 * seconds)) }
+
+// uses says per graph and rule what came of it: it fired, or it lost and by how much at the best of its places, or it lacks
+// a kernel.
+func (b *bucketGraph) uses() []plan.RuleUse {
+	var out []plan.RuleUse
+	if b.report == nil {
+		return nil
+	}
+	for _, r := range b.report.Graphs {
+		from := len(out)
+		add := func(e fusion.Event, outcome string, time func(old int) int) {
+			i := from + slices.IndexFunc(out[from:], func(u plan.RuleUse) bool { return u.Rule == e.Rule })
+			if i < from {
+				i = len(out)
+				out = append(out, plan.RuleUse{Bucket: b.Name, Part: r.Graph, Rule: e.Rule, Outcome: outcome, Time: -1, Why: short(e.Why)})
+			}
+			if u := &out[i]; u.Outcome == outcome {
+				u.Count++
+				u.Time = time(u.Time)
+			}
+		}
+		for _, e := range r.Fired {
+			saved := nanoseconds(e.Gain)
+			if e.Gain > 600 {
+				saved = 0 // nothing else could make it
+			}
+			add(e, "fired", func(old int) int { return max(old, 0) + max(saved, 0) })
+		}
+		for _, e := range r.Lost {
+			dearer := max(nanoseconds(e.Gain), 0)
+			add(e, "lost", func(old int) int {
+				if old < 0 {
+					return dearer
+				}
+				return min(old, dearer)
+			})
+		}
+		for _, e := range r.Lacking {
+			add(e, "lacking", func(int) int { return 0 })
+		}
+	}
+	return out
+}
+
+// ownParts leaves out of a prediction what the folded plan p doesn't list: parts that a bucket takes from its base.
+func ownParts(c *plan.Prediction, p *plan.Plan) {
+	own := map[[2]string]bool{}
+	for _, b := range p.Buckets {
+		for _, part := range b.Parts {
+			own[[2]string{b.Name, part.Name}] = true
+		}
+	}
+	c.Steps = slices.DeleteFunc(c.Steps, func(s plan.StepCost) bool { return !own[[2]string{s.Bucket, s.Part}] })
+	c.Rules = slices.DeleteFunc(c.Rules, func(r plan.RuleUse) bool { return !own[[2]string{r.Bucket, r.Part}] })
+}
