@@ -60,7 +60,7 @@ func countProducts(t *testing.T, list []productCase) {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	b := compileCases(t, target, device, all)
+	b := newBench(t, target, device, compileCases(t, target, all))
 	t.Logf("%-60s %8s  %s", "kernel", "per 8", "NMSE; instructions of waves by class; bytes read")
 	for i, c := range all {
 		e, err := c.check(b, nil)
