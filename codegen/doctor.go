@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -40,12 +39,13 @@ func (f Finding) String() string {
 var programs = []struct{ name, note string }{
 	{"c++", "compiles for cpu"}, {"g++", "compiles for cpu"}, {"clang++", "compiles for cpu"},
 	{"objdump", "kernels.txt: what is in the compiled kernels"},
-	{"hipcc", "compiles for AMD GPUs"}, {"clang++-22", "compiles for AMD and NVIDIA GPUs"}, {"ld.lld", "links for AMD GPUs"},
-	{"llvm-objdump", "shows what is in code for AMD GPUs"}, {"nvcc", "compiles for NVIDIA GPUs"},
+	{"hipcc", "compiles for AMD GPUs"}, {"clang++-22", "compiles for AMD and NVIDIA GPUs"}, {"ld.lld-22", "links for AMD GPUs"},
+	{"llvm-objdump-22", "kernels.txt: what is in code for AMD GPUs"}, {"nvcc", "compiles for NVIDIA GPUs"},
+	{"ptxas", "kernels.txt: registers and spills of code for NVIDIA GPUs"},
 }
 
-var libraries = []struct{ name, note string }{
-	{"libamdhip64.so", "runs on AMD GPUs"}, {"libcuda.so.1", "runs on NVIDIA GPUs"},
+var libraries = []struct{ name, device, note string }{
+	{"libamdhip64.so", "hip", "runs on AMD GPUs"}, {"libcuda.so.1", "cuda", "runs on NVIDIA GPUs"},
 }
 
 // Doctor looks at this machine: compilers and other programs, drivers' libraries, and which targets that lets one compile
@@ -55,7 +55,7 @@ func Doctor() []Finding {
 	var list []Finding
 	for _, p := range programs {
 		f := Finding{Kind: "program", Name: p.name, Note: p.note}
-		if path, err := exec.LookPath(p.name); err == nil {
+		if path, err := lookUp(p.name); err == nil {
 			f.Found, f.Path = true, path
 			if version, err := versionOf(ctx, path); err != nil {
 				f.Note = err.Error()
@@ -84,7 +84,19 @@ func (t *Target) finding(ctx context.Context) Finding {
 		f.Found = false
 		notes = append(notes, err.Error())
 	} else {
-		f.Path, f.Version = tool.Path, tool.Version
+		f.Path, f.Version = tool.Path, tool.Name+", "+tool.Version
+		for _, p := range tool.Passed {
+			notes = append(notes, "not with "+p)
+		}
+		if _, err := newest(t.inspector); err != nil {
+			notes = append(notes, "without "+t.inspector+" kernels.txt says less")
+		}
+	}
+	for _, l := range libraries {
+		if l.device == t.Device && findLibrary(l.name) == "" {
+			f.Runs = false
+			notes = append(notes, "no "+l.name+" is here")
+		}
 	}
 	if missing := t.Missing(); len(missing) > 0 {
 		f.Runs = false

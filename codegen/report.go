@@ -110,19 +110,24 @@ func symbols(path string) ([]*function, string, error) {
 		functions = append(functions, &function{name: s.Name, kernel: kernel, start: s.Value, size: s.Size})
 	}
 	slices.SortFunc(functions, func(a, b *function) int { return strings.Compare(a.name, b.name) })
-	made := "unknown compiler"
+	return functions, comment(f), nil
+}
+
+// comment is what made an object, as the object says.
+func comment(f *elf.File) string {
+	var words []string
 	if s := f.Section(".comment"); s != nil {
-		if data, err := s.Data(); err == nil {
-			var words []string
-			for w := range strings.SplitSeq(string(data), "\x00") {
-				if w != "" && !slices.Contains(words, w) {
-					words = append(words, w)
-				}
+		data, _ := s.Data()
+		for w := range strings.SplitSeq(string(data), "\x00") {
+			if w != "" && !strings.HasPrefix(w, "Linker: ") && !slices.Contains(words, w) {
+				words = append(words, w)
 			}
-			made = strings.Join(words, "; ")
 		}
 	}
-	return functions, made, nil
+	if words == nil {
+		return "unknown compiler"
+	}
+	return strings.Join(words, "; ")
 }
 
 // reach lists f and the functions that it goes to, each once.

@@ -5,10 +5,10 @@ import (
 	"context"
 	"debug/elf"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -32,6 +32,7 @@ var amdClasses = []struct {
 	{"load", regexp.MustCompile(`^global_load`)},
 	{"store", regexp.MustCompile(`^global_store`)},
 	{"ds", regexp.MustCompile(`^ds_`)},
+	{"scratch", regexp.MustCompile(`^scratch_`)},
 	{"other", regexp.MustCompile(``)},
 }
 
@@ -40,16 +41,14 @@ var (
 	amdHead = regexp.MustCompile(`^[0-9a-f]+ <(\S+)>:$`)
 )
 
-// llvm finds one of LLVM's programs, whose names have a version or none.
-func llvm(name string) (string, error) {
-	var err error
-	for _, n := range []string{name + "-22", name} {
-		var path string
-		if path, err = exec.LookPath(n); err == nil {
-			return path, nil
+// newest finds a program whose name may have a version of LLVM's.
+func newest(name string) (path string, err error) {
+	for _, n := range []string{name + "-22", name + "-21", name + "-20", name + "-19", name} {
+		if path, err = lookUp(n); err == nil {
+			break
 		}
 	}
-	return "", err
+	return path, err
 }
 
 // reportAMD reads the note of the code object, and counts what llvm-objdump prints. Without LLVM's programs only sizes are given.
@@ -83,11 +82,13 @@ func reportAMD(t *Target, dir string) ([]byte, error) {
 		}
 		return b.Bytes(), nil
 	}
-	fmt.Fprintf(&b, "# %s: what the compiler made of each kernel. Registers, bytes of LDS and scratch, and spills by the code object's note; then\n", t.Name)
-	fmt.Fprintf(&b, "# instructions by class, counted in the code, not in a run. ld16: loads of 16 bytes a lane.\n#%7s", "bytes")
+	fmt.Fprintf(&b, "# %s, %s: what the compiler made of each kernel. Registers, bytes of LDS and scratch, and spills by the code\n", t.Name, comment(f))
+	fmt.Fprintf(&b, "# object's note; occ%%: waves that a unit keeps, of 100 that it could; then instructions by class, counted in the code, not in a run.\n")
+	fmt.Fprintf(&b, "# ld16: loads of 16 bytes a lane.\n#%7s", "bytes")
 	for _, k := range amdFacts {
 		fmt.Fprintf(&b, "%8s", k.column)
 	}
+	fmt.Fprintf(&b, "%8s", "occ%")
 	for _, c := range amdClasses {
 		fmt.Fprintf(&b, "%8s", c.name)
 	}
@@ -97,6 +98,7 @@ func reportAMD(t *Target, dir string) ([]byte, error) {
 		for _, k := range amdFacts {
 			fmt.Fprintf(&b, "%8s", notes[n][k.key])
 		}
+		fmt.Fprintf(&b, "%8d", t.unit.occupancy(fact(notes[n], "max_flat_workgroup_size"), fact(notes[n], "vgpr_count"), fact(notes[n], "group_segment_fixed_size")))
 		for i := range amdClasses {
 			fmt.Fprintf(&b, "%8d", counts[n][i])
 		}
@@ -105,13 +107,18 @@ func reportAMD(t *Target, dir string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+func fact(facts map[string]string, key string) int {
+	n, _ := strconv.Atoi(facts[key])
+	return n
+}
+
 // inspect asks LLVM's programs: what the note says of each kernel, and how many instructions of each class it has.
 func (t *Target) inspect(ctx context.Context, dir string) (map[string]map[string]string, map[string][]int, error) {
-	readelf, err := llvm("llvm-readelf")
+	readelf, err := newest("llvm-readelf")
 	if err != nil {
 		return nil, nil, fmt.Errorf("no llvm-readelf was found")
 	}
-	objdump, err := llvm("llvm-objdump")
+	objdump, err := newest("llvm-objdump")
 	if err != nil {
 		return nil, nil, fmt.Errorf("no llvm-objdump was found")
 	}

@@ -2,12 +2,15 @@ package codegen
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Classes of PTX instructions, by their names' beginning. The first that matches counts.
@@ -32,51 +35,139 @@ var ptxClasses = []struct {
 
 var ptxEntry = regexp.MustCompile(`^\.visible \.entry (\S+)\($`)
 
-// reportPTX counts in the text of PTX, which is what the driver gets: registers and spills come to be only when it compiles that.
+// A ptxKernel is what is known of one.
+type ptxKernel struct {
+	name    string
+	threads int
+	lines   int
+	count   []int
+	machine string // columns that ptxas filled
+}
+
+// reportPTX counts in the text of PTX, which is what the driver gets. Registers and spills come to be only when that is compiled for the
+// card: NVIDIA's ptxas does so here where it's found, as the driver will there.
 func reportPTX(t *Target, dir string) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(dir, t.Object))
 	if err != nil {
 		return nil, err
 	}
+	kernels := ptxKernels(string(text))
+	slices.SortFunc(kernels, func(a, b *ptxKernel) int { return strings.Compare(a.name, b.name) })
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# %s: what is in the PTX of each kernel; the driver makes code and registers of it when it's loaded. ld16: loads of 16 bytes a thread.\n", t.Name)
-	fmt.Fprintf(&b, "# local: loads and stores of memory on the stack, which should be none.\n#%7s", "lines")
+	made, err := t.assemble(dir, kernels)
+	switch {
+	case err != nil:
+		return nil, err
+	case made == "":
+		fmt.Fprintf(&b, "# %s: what is in the PTX of each kernel. Without ptxas (pip download nvidia-cuda-nvcc) registers and spills aren't known.\n", t.Name)
+	default:
+		fmt.Fprintf(&b, "# %s, ptxas %s: registers a thread, bytes of shared memory, of stack, and of spills stored and loaded; occ%%: waves that a unit\n", t.Name, made)
+		fmt.Fprintf(&b, "# keeps, of 100 that it could; then what is in the PTX of each kernel.\n")
+	}
+	fmt.Fprintf(&b, "# ld16: loads of 16 bytes a thread; local: loads and stores of memory on the stack, which should be none.\n#")
+	indent := 7
+	if made != "" {
+		fmt.Fprintf(&b, "%7s%8s%8s%8s%8s%8s", "regs", "shared", "stack", "spillst", "spillld", "occ%")
+		indent = 8
+	}
+	fmt.Fprintf(&b, "%*s", indent, "lines")
 	for _, c := range ptxClasses {
 		fmt.Fprintf(&b, "%8s", c.name)
 	}
 	fmt.Fprintf(&b, "  kernel\n")
-	var lines []string
-	name, body := "", false
-	count, total := make([]int, len(ptxClasses)), 0
-	for l := range strings.Lines(string(text)) {
+	for _, k := range kernels {
+		fmt.Fprintf(&b, "%s%8d", k.machine, k.lines)
+		for _, n := range k.count {
+			fmt.Fprintf(&b, "%8d", n)
+		}
+		fmt.Fprintf(&b, "  %s\n", k.name)
+	}
+	return b.Bytes(), nil
+}
+
+var maxntid = regexp.MustCompile(`^\.maxntid (\d+)`)
+
+// ptxKernels counts each kernel's instructions.
+func ptxKernels(text string) (list []*ptxKernel) {
+	var k *ptxKernel
+	body := false
+	for l := range strings.Lines(text) {
 		l = strings.TrimSpace(l)
 		switch m := ptxEntry.FindStringSubmatch(l); {
 		case m != nil:
-			name = m[1]
-		case name == "":
-		case l == "{":
+			k, body = &ptxKernel{name: m[1], count: make([]int, len(ptxClasses))}, false
+			list = append(list, k)
+		case k == nil:
+		case l == "{" && !body:
 			body = true
-		case l == "}" && body:
-			line := fmt.Sprintf("%8d", total)
-			for i, n := range count {
-				line += fmt.Sprintf("%8d", n)
-				count[i] = 0
+		case l == "}" && body: // the kernel's: blocks within it hold inline assembly, on lines of their own only with a tab
+			k = nil
+		case !body:
+			if m := maxntid.FindStringSubmatch(l); m != nil {
+				k.threads, _ = strconv.Atoi(m[1])
 			}
-			lines = append(lines, line+"  "+name+"\n")
-			name, body, total = "", false, 0
-		case body && strings.HasSuffix(l, ";") && !strings.HasPrefix(l, "."):
-			total++
+		case strings.HasSuffix(l, ";") && !strings.HasPrefix(l, "."):
+			k.lines++
 			for i, c := range ptxClasses {
 				if c.match.MatchString(l) {
-					count[i]++
+					k.count[i]++
 					break
 				}
 			}
 		}
 	}
-	slices.SortFunc(lines, func(a, b string) int {
-		return strings.Compare(a[strings.LastIndex(a, " "):], b[strings.LastIndex(b, " "):])
-	})
-	b.WriteString(strings.Join(lines, ""))
-	return b.Bytes(), nil
+	return list
+}
+
+var (
+	ptxasEntry = regexp.MustCompile(`Compiling entry function '(\w+)'`)
+	ptxasStack = regexp.MustCompile(`(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads`)
+	ptxasUsed  = regexp.MustCompile(`Used (\d+) registers`)
+	ptxasShare = regexp.MustCompile(`(\d+) bytes smem`)
+)
+
+// assemble has ptxas compile the PTX for the target's card and fills the kernels' columns with what it says. It gives ptxas's version, ""
+// where there is none.
+func (t *Target) assemble(dir string, kernels []*ptxKernel) (string, error) {
+	ptxas, err := lookUp("ptxas")
+	if err != nil {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	made, err := versionOf(ctx, ptxas)
+	if err != nil {
+		return "", fmt.Errorf("%s is there, but doesn't run: %w", ptxas, err)
+	}
+	said, err := runTool(ctx, dir, ptxas, "-v", "-arch="+t.March, "-o", os.DevNull, t.Object)
+	if err != nil {
+		return "", fmt.Errorf("ptxas refused %s (%w):\n%s", t.Object, err, firstLines(said, 10))
+	}
+	var name string
+	var frame, facts = map[string][]string{}, map[string][2]int{}
+	for l := range strings.Lines(said) {
+		if m := ptxasEntry.FindStringSubmatch(l); m != nil {
+			name = m[1]
+		}
+		if m := ptxasStack.FindStringSubmatch(l); m != nil {
+			frame[name] = m[1:]
+		}
+		if m := ptxasUsed.FindStringSubmatch(l); m != nil {
+			registers, _ := strconv.Atoi(m[1])
+			shared := 0
+			if m := ptxasShare.FindStringSubmatch(l); m != nil {
+				shared, _ = strconv.Atoi(m[1])
+			}
+			facts[name] = [2]int{registers, shared}
+		}
+	}
+	for _, k := range kernels {
+		f, s := facts[k.name], frame[k.name]
+		if len(s) != 3 || f[0] == 0 {
+			return "", fmt.Errorf("ptxas says nothing of %s", k.name)
+		}
+		k.machine = fmt.Sprintf("%8d%8d%8s%8s%8s%8d", f[0], f[1], s[0], s[1], s[2], t.unit.occupancy(k.threads, f[0], f[1]))
+	}
+	_, made, _ = strings.Cut(made, "release ")
+	return made, nil
 }

@@ -74,14 +74,13 @@ func once[T any](list []T, name func(T) string) []T {
 	})
 }
 
-// compiler is the first of the row's that has a name of its own: what it says stands in the source, whatever is found.
+// compiler is the one whose command stands in the source.
 func (t *Target) compiler() (Compiler, bool) {
-	for _, c := range t.Compilers {
-		if c.Program != "" {
-			return c, true
-		}
+	i := slices.IndexFunc(t.Compilers, func(c Compiler) bool { return c.Shown })
+	if i < 0 {
+		return Compiler{}, false
 	}
-	return Compiler{}, false
+	return t.Compilers[i], true
 }
 
 // wrap breaks a command into comment lines.

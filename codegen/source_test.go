@@ -63,7 +63,7 @@ func TestTargetByName(t *testing.T) {
 	if got := named(t, "cpu"); got.Device != "cpu" {
 		t.Errorf("cpu is %+v", got)
 	}
-	if _, err := TargetByName("gfx9"); err == nil || err.Error() != `no target "gfx9", want one of cpu_v4, cpu_v3, gfx1100, gfx1151, sm_90, reference, cpu` {
+	if _, err := TargetByName("gfx9"); err == nil || err.Error() != `no target "gfx9", want one of cpu_v4, cpu_v3, gfx1100, gfx1151, sm_90, sm_86, reference, cpu` {
 		t.Error(err)
 	}
 	before := maps.Clone(features)

@@ -40,14 +40,19 @@ type Target struct {
 	Alias     string   // another name by which the first row that fits this machine is found
 	language  *language
 	report    func(t *Target, dir string) ([]byte, error) // kernels.txt of the object
+	inspector string                                      // the program that tells most of that
+	unit      *unit                                       // of a GPU
 }
 
-// A Compiler is one way to compile a target. The first that is found is taken.
+// A Compiler is one way to compile a target. The first that is found and takes the target is taken.
 type Compiler struct {
 	Program string
 	Env     string   // a variable that, if it is set, names the program (and arguments that go first) instead
 	Args    []string // with {march}, {source} and {object} put in; run in the artifact's folder
 	Install string   // what brings it
+	Least   int      // the oldest major version that will do; 0: any
+	Probe   string   // a source that it must compile first: what it can do, its version doesn't tell
+	Shown   bool     // its command stands in the source, whichever is found
 }
 
 // cxx is the command for an x86-64 object. Every choice is spelled out that distributions make differently, so that the same
@@ -63,7 +68,7 @@ var cxx = []string{
 
 var cxxs = []Compiler{
 	{Env: "CXX", Args: cxx, Install: "set CXX to a C++20 compiler"},
-	{Program: "c++", Args: cxx, Install: "apt install g++"},
+	{Program: "c++", Args: cxx, Install: "apt install g++", Shown: true},
 	{Program: "g++", Args: cxx, Install: "apt install g++"},
 	{Program: "clang++", Args: cxx, Install: "apt install clang"},
 }
@@ -73,16 +78,35 @@ var cxxs = []Compiler{
 var (
 	hsaco = []string{"-x", "hip", "--offload-device-only", "--no-gpu-bundle-output", "--offload-arch={march}", "-nogpulib", "-nogpuinc",
 		"-std=c++17", "-O3", "-ffile-prefix-map=./=", "-fuse-cuid=none", "-o", "{object}", "{source}"}
+	genco = []string{"--genco", "--no-gpu-bundle-output", "--offload-arch={march}", "-nogpulib", "-nogpuinc",
+		"-std=c++17", "-O3", "-ffile-prefix-map=./=", "-fuse-cuid=none", "-o", "{object}", "{source}"}
 	ptx = []string{"-x", "cuda", "--cuda-device-only", "-nocudainc", "-nocudalib", "--cuda-gpu-arch={march}", "-Xclang", "-target-feature", "-Xclang", "+ptx80",
 		"-std=c++17", "-O3", "-ffile-prefix-map=./=", "-fuse-cuid=none", "-S", "-o", "{object}", "{source}"}
+	nvcc = []string{"-x", "cu", "-ptx", "-arch={march}", "-std=c++17", "-O3", "-o", "{object}", "{source}"}
 )
 
-func clangs(args []string) []Compiler {
-	return []Compiler{
+// probe has what every template is written with: a compiler may lack the back end, its linker, the target or the dialect. nvcc up to
+// 13.5 has no vectors in device code.
+const probe = `typedef _Float16 half8 __attribute__((ext_vector_type(8)));
+extern "C" __attribute__((global)) void probe(half8 *a) { a[0] = a[1] * a[2] + a[0].s0; }
+`
+
+// gpu lists the vendor's compiler first, then clang.
+func gpu(program string, own, args []string, install string) []Compiler {
+	list := []Compiler{
 		{Env: "HIPC_CLANG", Args: args, Install: "set HIPC_CLANG to a clang++ of 19 or newer"},
-		{Program: "clang++-22", Args: args, Install: "apt install clang-22 lld-22 llvm-22"},
+		{Program: program, Args: own, Probe: probe, Install: install},
 	}
+	for _, name := range []string{"clang++-22", "clang++-21", "clang++-20", "clang++-19", "clang++"} {
+		list = append(list, Compiler{Program: name, Args: args, Least: 19, Probe: probe, Install: "apt install clang-22 lld-22 llvm-22", Shown: name == "clang++-22"})
+	}
+	return list
 }
+
+var (
+	amd    = gpu("hipcc", genco, hsaco, "install ROCm's hipcc")
+	nvidia = gpu("nvcc", nvcc, ptx, "apt install clang-22 lld-22 llvm-22")
+)
 
 var (
 	v3 = []string{"avx2", "fma", "f16c", "bmi1", "bmi2", "lzcnt", "movbe"}
@@ -92,15 +116,17 @@ var (
 // Targets are what hipc compiles for, the better one of an alias first.
 var Targets = []*Target{
 	{Name: "cpu_v4", Device: "cpu", Act: "f32", KV: "f32", Page: 64, Templates: "cpu", Prelude: []string{"entry.h", "pool.h"},
-		Source: "kernels.hip", Object: "kernels.so", March: "x86-64-v4", Compilers: cxxs, Needs: v4, Alias: "cpu", language: functions, report: reportX86},
+		Source: "kernels.hip", Object: "kernels.so", March: "x86-64-v4", Compilers: cxxs, Needs: v4, Alias: "cpu", language: functions, report: reportX86, inspector: "objdump"},
 	{Name: "cpu_v3", Device: "cpu", Act: "f32", KV: "f32", Page: 64, Templates: "cpu", Prelude: []string{"entry.h", "pool.h"},
-		Source: "kernels.hip", Object: "kernels.so", March: "x86-64-v3", Compilers: cxxs, Needs: v3, Alias: "cpu", language: functions, report: reportX86},
+		Source: "kernels.hip", Object: "kernels.so", March: "x86-64-v3", Compilers: cxxs, Needs: v3, Alias: "cpu", language: functions, report: reportX86, inspector: "objdump"},
 	{Name: "gfx1100", Device: "hip", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
-		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1100", Compilers: clangs(hsaco), language: launches, report: reportAMD},
+		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1100", Compilers: amd, language: launches, report: reportAMD, inspector: "llvm-objdump", unit: rdna3},
 	{Name: "gfx1151", Device: "hip", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
-		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1151", Compilers: clangs(hsaco), language: launches, report: reportAMD},
+		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1151", Compilers: amd, language: launches, report: reportAMD, inspector: "llvm-objdump", unit: rdna3},
 	{Name: "sm_90", Device: "cuda", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
-		Source: "kernels.hip", Object: "kernels.ptx", March: "sm_90", Compilers: clangs(ptx), language: launches, report: reportPTX},
+		Source: "kernels.hip", Object: "kernels.ptx", March: "sm_90", Compilers: nvidia, language: launches, report: reportPTX, inspector: "ptxas", unit: hopper},
+	{Name: "sm_86", Device: "cuda", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
+		Source: "kernels.hip", Object: "kernels.ptx", March: "sm_86", Compilers: nvidia, language: launches, report: reportPTX, inspector: "ptxas", unit: ga10x},
 	{Name: "reference", Device: "reference", Act: "f32", KV: "f32", Page: 64},
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,15 +50,23 @@ func TestBuildDeterministic(t *testing.T) {
 			if c.Env != "" {
 				continue
 			}
-			if path, err := exec.LookPath(c.Program); err == nil {
-				if path, err = filepath.EvalSymlinks(path); err == nil && tried[path] {
-					continue // c++ and g++ are mostly one program
-				}
-				tried[path] = true
+			path, err := lookUp(c.Program)
+			if err != nil {
+				continue
 			}
+			if path, err = filepath.EvalSymlinks(path); err == nil && tried[path] {
+				continue // c++ and g++ are mostly one program
+			}
+			tried[path] = true
 			t.Run(target.Name+"/"+c.Program, func(t *testing.T) {
 				one := *target
 				one.Compilers = []Compiler{c}
+				if tool, err := FindCompiler(t.Context(), &one); err != nil {
+					t.Log(err) // it's here, but too old for this target
+					return
+				} else if tool.Path == "" {
+					t.Error("no path")
+				}
 				a, b := artifact(t, &one, entries), artifact(t, &one, entries)
 				deep := filepath.Join(b, "a folder", "of another length")
 				if err := os.MkdirAll(filepath.Dir(deep), 0o755); err != nil {
@@ -77,7 +86,7 @@ func TestBuildDeterministic(t *testing.T) {
 				if bytes.Contains(x, []byte(filepath.Dir(a))) || bytes.Contains(x, []byte(os.TempDir()+"/")) {
 					t.Error("a path is in the object")
 				}
-				if tool.Name != c.Program || tool.Version == "" || !strings.HasPrefix(tool.Command, c.Program+" -x ") {
+				if tool.Name != c.Program || tool.Version == "" || !strings.HasPrefix(tool.Command, c.Program+" -") {
 					t.Errorf("%+v", tool)
 				}
 			})
@@ -155,6 +164,62 @@ func TestMissingTool(t *testing.T) {
 	}
 	if _, err := Build(t.Context(), named(t, "reference"), t.TempDir()); err == nil || errors.As(err, &missing) {
 		t.Error(err)
+	}
+}
+
+// A vendor's compiler goes first where it takes the target, and is passed over with its reason where it doesn't.
+func TestVendorsCompiler(t *testing.T) {
+	bin := t.TempDir()
+	write := func(name, script string) {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const old = `case "$*" in
+*--version*) echo "HIP version: 5.2.21153-0"; echo "Fake clang version 15.0.6" ;;
+*gfx1151*) echo "clang: error: invalid target ID 'gfx1151'" >&2; exit 1 ;;
+*) echo "$@" >> "$FAKE/said"; : > kernels.hsaco ;;
+esac
+`
+	write("hipcc", old)
+	write("clang++-21", `case "$*" in *--version*) echo "Fake clang version 21.1.0" ;; *) : > kernels.hsaco ;; esac`)
+	write("clang++-19", "echo Fake clang version 18.0.0")
+	t.Setenv("PATH", bin+":/bin:/usr/bin")
+	t.Setenv("HIPC_CLANG", "")
+	t.Setenv("HIPCC_COMPILE_FLAGS_APPEND", "-O0")
+	t.Setenv("FAKE", bin)
+	compilers := gpu("hipcc", genco, hsaco, "install hipcc")
+	none := slices.IndexFunc(compilers, func(c Compiler) bool { return c.Program == "clang++-22" })
+	compilers = slices.Delete(compilers, none, none+1) // that of this machine isn't asked
+	two := func(name string) *Target {
+		target := *named(t, name)
+		target.Compilers = compilers
+		return &target
+	}
+	dir := t.TempDir()
+	tool, err := Build(t.Context(), two("gfx1100"), dir)
+	if err != nil || tool.Name != "hipcc" || tool.Version != "HIP version: 5.2.21153-0" || !strings.HasPrefix(tool.Command, "hipcc --genco ") || len(tool.Passed) != 0 {
+		t.Errorf("%+v, %v", tool, err)
+	}
+	said, _ := os.ReadFile(filepath.Join(bin, "said"))
+	if strings.Count(string(said), "\n") != 2 || strings.Contains(string(said), "-O0") || !strings.Contains(string(said), "--offload-arch=gfx1100") {
+		t.Errorf("it was asked, want a probe and the source: %q", said)
+	}
+	if tool, err = Build(t.Context(), two("gfx1151"), dir); err != nil || tool.Name != "clang++-21" ||
+		strings.Join(tool.Passed, "; ") != "hipcc can't compile for gfx1151: invalid target ID 'gfx1151'" {
+		t.Errorf("%+v, %v", tool, err)
+	}
+	write("clang++-21", "echo Fake clang version 18.0.0")
+	write("clang++", "echo Fake clang version 14.0.6")
+	_, err = FindCompiler(t.Context(), two("gfx1151"))
+	want := "no compiler for gfx1151: sought hipcc (can't compile for gfx1151: invalid target ID 'gfx1151'), clang++-21 (is version 18, want 19), clang++-20, " +
+		"clang++-19 (is version 18, want 19), clang++ (is version 14, want 19); install hipcc or apt install clang-22 lld-22 llvm-22, then compile again"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	t.Setenv("HIPC_CLANG", filepath.Join(bin, "hipcc")) // the user's choice isn't doubted
+	if tool, err := FindCompiler(t.Context(), two("gfx1100")); err != nil || tool.Name != "hipcc" || !strings.HasPrefix(tool.Command, "hipcc -x hip ") {
+		t.Errorf("%+v, %v", tool, err)
 	}
 }
 

@@ -38,13 +38,14 @@ type Machine struct {
 // The CPUs stand for an 8-core desktop with two channels of DDR4: 40 GB/s, and per core 2 fused multiply-adds of 8 or 16
 // lanes at 3 GHz, of which decoding the weights leaves about a third. A launch is one barrier of the pool.
 //
-// The GPUs are an H100 (SXM), an RX 7900 XTX and a Ryzen AI Max 395 by their data sheets: bandwidth of the memory, dense f16 with matrix
+// The GPUs are an H100 (SXM), an RTX 3090, an RX 7900 XTX and a Ryzen AI Max 395 by their data sheets: bandwidth of the memory, dense f16 with matrix
 // units, compute units. What a graph's node costs was measured by others: 3.6 to 5.6 µs on a W7900, 1 to 2.75 µs on an H100.
 var Machines = map[string]Machine{
 	"cpu_v3": {Bandwidth: 40e9, Flops: 250e9, Node: 2e-6, Units: 8, Act: 4, KV: 4},
 	"cpu_v4": {Bandwidth: 40e9, Flops: 500e9, Node: 2e-6, Units: 8, Act: 4, KV: 4},
 
 	"sm_90":   {Bandwidth: 3.35e12, Flops: 989e12, Node: 1.5e-6, Units: 132, Act: 4, KV: 2},
+	"sm_86":   {Bandwidth: 936e9, Flops: 71e12, Node: 1.5e-6, Units: 82, Act: 4, KV: 2},
 	"gfx1100": {Bandwidth: 960e9, Flops: 123e12, Node: 4e-6, Units: 96, Act: 4, KV: 2},
 	"gfx1151": {Bandwidth: 256e9, Flops: 59e12, Node: 4e-6, Units: 40, Act: 4, KV: 2},
 }

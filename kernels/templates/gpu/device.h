@@ -115,8 +115,14 @@ template <int mask> DEVICE int swap(int x) {
 }
 DEVICE int from_lane(int x, int lane) { return __builtin_amdgcn_ds_bpermute(4 * lane, x); }
 
+// The instructions by themselves; clang 15, which is hipcc's, has no such builtins and makes the same of the general ones.
+#if __has_builtin(__builtin_amdgcn_exp2f)
 DEVICE float power2(float x) { return __builtin_amdgcn_exp2f(x); }
 DEVICE float log2(float x) { return __builtin_amdgcn_logf(x); }
+#else
+DEVICE float power2(float x) { return __builtin_exp2f(x); }
+DEVICE float log2(float x) { return __builtin_log2f(x); }
+#endif
 DEVICE float inverse(float x) { return __builtin_amdgcn_rcpf(x); }
 DEVICE float root(float x) { return __builtin_amdgcn_sqrtf(x); }
 
