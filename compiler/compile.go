@@ -10,14 +10,12 @@
 package compiler
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"hipc/codegen"
@@ -65,6 +63,8 @@ type compilation struct {
 	packed  *packList
 	entries []codegen.Entry
 	reals   []codegen.Real
+	pack    packing
+	twin    *compilation // one beside it that packs the same weights
 }
 
 // A bucketGraph is the model as one bucket runs it.
@@ -345,24 +345,6 @@ func (c *compilation) reserved() map[string]bool {
 		}
 	}
 	return taken
-}
-
-// Compile makes the artifact. If the machine lacks the target's compiler, everything but the compiled object is
-// written, and the error is the *codegen.MissingTool that says what to install.
-func Compile(ctx context.Context, opts Options) (*Result, error) {
-	begun := time.Now()
-	c, err := start(opts)
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
-	if c.target.Object == "" {
-		return nil, fmt.Errorf("%s is nothing to compile for: it interprets the graph of any artifact (hiprun DIR --device %s)", c.target.Name, c.target.Name)
-	}
-	if err := c.run(""); err != nil {
-		return nil, err
-	}
-	return c.write(ctx, begun)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

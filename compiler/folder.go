@@ -114,6 +114,12 @@ func replaceable(place string) error {
 	return nil
 }
 
+// empty says that nothing is there.
+func empty(place string) bool {
+	entries, _ := os.ReadDir(place)
+	return len(entries) == 0
+}
+
 // write adds a member.
 func (f *folder) write(name string, data []byte) error {
 	p := filepath.Join(f.tmp, filepath.FromSlash(name))

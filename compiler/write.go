@@ -50,17 +50,12 @@ const (
 	generationFile = "generation.json"
 )
 
-// write puts the artifact into its place: text first, then the compiled object beside the packed weights.
-func (c *compilation) write(ctx context.Context, begun time.Time) (*Result, error) {
+// write fills the artifact's folder: text first, then the compiled object beside the packed weights.
+func (c *compilation) write(ctx context.Context, f *folder, begun time.Time) (*Result, error) {
 	members, err := c.members()
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFolder(c.opts.Out)
-	if err != nil {
-		return nil, err
-	}
-	defer f.abandon()
 	if err := c.room(f); err != nil {
 		return nil, err
 	}
@@ -90,17 +85,18 @@ func (c *compilation) write(ctx context.Context, begun time.Time) (*Result, erro
 	})
 	if c.packs() {
 		g.Go(func() (err error) {
-			weights, err = c.weights(gctx, f, man)
+			weights, err = c.weights(gctx, f)
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("stopped: nothing was left at %s", c.opts.Out)
+			return nil, ctx.Err()
 		}
 		return nil, err
 	}
 	r.Stages = append(r.Stages, object, weights)
+	man.Weights, man.Checkpoint = c.pack.file, c.pack.checkpoint
 	for _, name := range sortedKeys(members) {
 		man.Members = append(man.Members, plan.Digest(name, members[name]))
 	}
@@ -109,10 +105,7 @@ func (c *compilation) write(ctx context.Context, begun time.Time) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := f.write(plan.ManifestName, out); err != nil {
-		return nil, err
-	}
-	return r, f.commit()
+	return r, f.write(plan.ManifestName, out)
 }
 
 // members are the files that come of the passes and of the checkpoint's text: everything but what other programs make,
@@ -200,7 +193,7 @@ func (c *compilation) packs() bool { return c.ckpt != nil || c.sources.random !=
 // room refuses before anything is written if the disk can't hold the weights.
 func (c *compilation) room(f *folder) error {
 	var st unix.Statfs_t
-	if !c.packs() || unix.Statfs(f.tmp, &st) != nil {
+	if !c.packs() || c.twin != nil || unix.Statfs(f.tmp, &st) != nil {
 		return nil
 	}
 	need, free := c.plan.WeightBytes()+64<<20, int64(st.Bavail)*st.Bsize
@@ -237,14 +230,57 @@ func (c *compilation) object(ctx context.Context, f *folder, man *plan.Manifest,
 	return Stage{"kernels", time.Since(begun)}, err
 }
 
-// weights packs the checkpoint.
-func (c *compilation) weights(ctx context.Context, f *folder, man *plan.Manifest) (Stage, error) {
+// A packing is a file of packed weights as the manifest names it, and what it was made of.
+type packing struct {
+	path       string // in the folder being written
+	file       *plan.WeightsFile
+	checkpoint []plan.Member
+	done       chan struct{} // closed when all this is there
+}
+
+// weights packs the checkpoint, or takes the file that its twin packs.
+func (c *compilation) weights(ctx context.Context, f *folder) (Stage, error) {
 	begun := time.Now()
+	if c.twin == nil {
+		err := c.packInto(ctx, f)
+		return Stage{"weights", time.Since(begun)}, err
+	}
+	select {
+	case <-c.twin.pack.done:
+	case <-ctx.Done():
+		return Stage{}, ctx.Err()
+	}
+	theirs := c.twin.pack
+	c.pack.file, c.pack.checkpoint, c.pack.path = theirs.file, theirs.checkpoint, filepath.Join(f.tmp, theirs.file.File)
+	return Stage{"weights", time.Since(begun)}, full(link(theirs.path, c.pack.path), f.place)
+}
+
+// link makes a second name for a file, or a copy where the file system has no such names.
+func link(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// packInto packs the checkpoint into the folder.
+func (c *compilation) packInto(ctx context.Context, f *folder) error {
 	total := c.plan.WeightBytes()
 	name := "weights-" + c.packed.layout() + ".bin"
-	file, err := os.OpenFile(filepath.Join(f.tmp, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	c.pack.path = filepath.Join(f.tmp, name)
+	file, err := os.OpenFile(c.pack.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return Stage{}, full(err, f.place)
+		return full(err, f.place)
 	}
 	defer file.Close()
 	var sums plan.ChunkHash
@@ -255,17 +291,21 @@ func (c *compilation) weights(ctx context.Context, f *folder, man *plan.Manifest
 		}
 	}
 	if err := k.pack(ctx, io.MultiWriter(file, &sums), c.plan, progress); err != nil {
-		return Stage{}, full(err, f.place)
+		return full(err, f.place)
 	}
-	man.Weights = &plan.WeightsFile{File: name, Bytes: total, Kinds: c.plan.Kinds(), Chunks: sums.Sums()}
+	c.pack.file = &plan.WeightsFile{File: name, Bytes: total, Kinds: c.plan.Kinds(), Chunks: sums.Sums()}
 	if c.sources.random != nil {
-		man.Weights.Random = c.opts.Weights
+		c.pack.file.Random = c.opts.Weights
 	} else {
 		digest, err := c.ckpt.Digest(nil)
 		if err != nil {
-			return Stage{}, err
+			return err
 		}
-		man.Checkpoint = []plan.Member{{Name: filepath.Base(c.ckpt.Path), Bytes: c.ckpt.Bytes(), SHA256: digest}}
+		c.pack.checkpoint = []plan.Member{{Name: filepath.Base(c.ckpt.Path), Bytes: c.ckpt.Bytes(), SHA256: digest}}
 	}
-	return Stage{"weights", time.Since(begun)}, full(file.Close(), f.place)
+	if err := full(file.Close(), f.place); err != nil {
+		return err
+	}
+	close(c.pack.done)
+	return nil
 }

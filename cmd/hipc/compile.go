@@ -24,11 +24,13 @@ func compileCommand() *cobra.Command {
 writes the plan and the kernels' source, runs the target's compiler, and packs the weights.
 
 Without --weights it makes the complete plan of the published sizes. Without a compiler on the machine it writes
-everything but the compiled object, and says what to install.
+everything but the compiled object, and says what to install. Several targets are built at once, and share packed
+weights where their layouts are equal.
 
 ` + "The pipeline:\n  " + strings.Join(compiler.Passes(), "\n  "),
 		Example: `  hipc compile models/smollm2-135m-instruct.yaml --weights SmolLM2-135M-Instruct.Q4_1.gguf -o out/smollm2
   hipc compile models/llama.yaml --set L=2 --set F=512 -o /tmp/small
+  hipc compile models/llama.yaml --target gfx1100,gfx1151,sm_90,cpu -o out/llama
   hipc compile models/qwen3.yaml -after=fuse --bucket prefill_512
   hipc compile models/smollm2-135m-instruct.yaml -fuse=off -o out/unfused`,
 		Args: func(c *cobra.Command, args []string) error {
@@ -42,6 +44,13 @@ everything but the compiled object, and says what to install.
 			if err := fusing(&o, fuse); err != nil {
 				return err
 			}
+			targets := strings.FieldsFunc(o.Target, func(r rune) bool { return r == ',' })
+			if len(targets) != strings.Count(o.Target, ",")+1 {
+				return usage{fmt.Errorf("--target %q: want one, or several with commas between: --target gfx1100,sm_90", o.Target)}
+			}
+			if after != "" && len(targets) > 1 {
+				return usage{fmt.Errorf("-after prints the graph for one target, not %d", len(targets))}
+			}
 			if after != "" {
 				text, err := compiler.After(o, after, bucket)
 				fmt.Print(text)
@@ -51,17 +60,24 @@ everything but the compiled object, and says what to install.
 				o.Out = filepath.Join("out", strings.TrimSuffix(filepath.Base(o.Model), filepath.Ext(o.Model)))
 			}
 			o.Progress = bar(os.Stderr)
-			r, err := compiler.Compile(c.Context(), o)
-			if err != nil {
-				return err
+			var all []*compiler.Result
+			var err error
+			if len(targets) > 1 {
+				all, err = compiler.CompileAll(c.Context(), o, targets)
+			} else if r, wrong := compiler.Compile(c.Context(), o); wrong != nil {
+				err = wrong
+			} else {
+				all = append(all, r)
 			}
-			describe(os.Stdout, r)
-			return nil
+			for _, r := range all {
+				describe(os.Stdout, r)
+			}
+			return err
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.Weights, "weights", "", "checkpoint: a .gguf, a .safetensors, an index.json, or a folder with config.json")
-	f.StringVar(&o.Target, "target", "cpu", "target: cpu takes the better of cpu_v3 and cpu_v4 that fits this machine; sm_90, gfx1100 and gfx1151 are GPUs (hipc doctor)")
+	f.StringVar(&o.Target, "target", "cpu", "target: cpu takes the better of cpu_v3 and cpu_v4 that fits this machine; gfx1100, gfx1151, sm_90 and sm_86 are GPUs (hipc doctor); several, with commas between, are built side by side, each in a folder of its own in --out")
 	f.StringVarP(&o.Out, "out", "o", "", "the artifact's folder (default out/MODEL)")
 	f.StringVar(&fuse, "fuse", "on", "off: primitive ops only; -RULE,-RULE: without these rules")
 	f.StringVar(&after, "after", "", "print the graph after this pass, in the model language, and stop")
