@@ -170,7 +170,7 @@ func (w *wave) start(b *block, id int) {
 	w.scc, w.sccBad = false, true
 	w.count.steps = 0
 	w.count.Waves++
-	w.mode = k.rsrc1 >> 12 & 0xff
+	w.mode = k.Rsrc1 >> 12 & 0xff
 	w.flush, w.flushH = w.mode>>4&3 != 3, w.mode>>6&3 != 3
 	for r := range w.v {
 		if r < b.vgprs || r == regStage {
@@ -188,7 +188,7 @@ func (w *wave) start(b *block, id int) {
 	}
 	r := 0
 	user := func(bitAt uint, v uint64, n int) {
-		if k.props>>bitAt&1 == 0 {
+		if k.Props>>bitAt&1 == 0 {
 			return
 		}
 		for i := range n {
@@ -203,10 +203,10 @@ func (w *wave) start(b *block, id int) {
 	user(4, uint64(l.serial), 2)
 	user(5, 0, 2)
 	user(6, 0, 1)
-	r = int(k.rsrc2 >> 1 & 31) // user SGPRs, those that fill up included
+	r = int(k.Rsrc2 >> 1 & 31) // user SGPRs, those that fill up included
 	at := [3]int{b.id % l.x.Grid[0], b.id / l.x.Grid[0] % l.x.Grid[1], b.id / l.x.Grid[0] / l.x.Grid[1]}
 	for i := range 3 {
-		if k.rsrc2>>(7+i)&1 != 0 {
+		if k.Rsrc2>>(7+i)&1 != 0 {
 			w.s[r], w.sp[r] = uint32(at[i]), 0
 			r++
 		}

@@ -19,14 +19,9 @@ type Dispatch struct {
 	Kernarg []byte
 }
 
-// explicit is the arguments that a launch gives.
-func (k *Kernel) explicit() []Arg {
-	return slices.DeleteFunc(slices.Clone(k.Args), func(a Arg) bool { return strings.HasPrefix(a.Kind, "hidden_") })
-}
-
 // explicitSize is the bytes that they take.
-func (k *Kernel) explicitSize() (n int) {
-	for _, a := range k.explicit() {
+func (k *kernel) explicitSize() (n int) {
+	for _, a := range k.Explicit() {
 		n = max(n, a.Offset+a.Size)
 	}
 	return n
@@ -36,7 +31,7 @@ func (k *Kernel) explicitSize() (n int) {
 type launch struct {
 	mem       *memory
 	module    *module
-	kernel    *Kernel
+	kernel    *kernel
 	x         *Dispatch
 	kernarg   uint64 // its address
 	packet    uint64
@@ -48,7 +43,7 @@ type launch struct {
 	lock      sync.Mutex
 }
 
-func (d *Device) checkDispatch(k *Kernel, x *Dispatch) error {
+func (d *Device) checkDispatch(k *kernel, x *Dispatch) error {
 	threads, blocks := 1, 1
 	for i := range 3 {
 		if x.Grid[i] < 1 || x.Grid[i] > 1<<24 || blocks > (1<<30)/x.Grid[i] {
@@ -90,7 +85,7 @@ func (d *Device) Dispatch(code runtime.Module, x Dispatch) error {
 	args := d.mem.add(l.arguments(), true)
 	defer d.forget(args)
 	l.kernarg = args.at
-	if k.props&2 != 0 {
+	if k.Props&2 != 0 {
 		p := d.mem.add(l.aql(), true)
 		defer d.forget(p)
 		l.packet = p.at

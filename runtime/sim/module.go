@@ -8,27 +8,34 @@ import (
 	"time"
 
 	"hipc/runtime"
+	"hipc/runtime/hsaco"
 )
 
 // A module is a loaded code object.
 type module struct {
-	*image
-	code  []inst
-	index map[uint64]int // from pc to instruction
-	base  uint64         // where the image was loaded
-	d     *Device
+	kernels map[string]*kernel
+	code    []inst
+	index   map[uint64]int // from pc to instruction
+	base    uint64         // where the image was loaded
+	d       *Device
+}
+
+// A kernel is one of a module's.
+type kernel struct {
+	*hsaco.Kernel
+	start int // index of its first instruction
 }
 
 // Load reads a code object and decodes all its instructions.
 func (d *Device) Load(code []byte) (runtime.Module, error) {
-	im, err := readImage(code)
+	o, err := hsaco.Read(code)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(d.Info().Targets, im.target) {
-		return nil, fmt.Errorf("the code object is for %s, the simulated card runs %s", im.target, strings.Join(d.Info().Targets, " and "))
+	if !slices.Contains(d.Info().Targets, o.Target) {
+		return nil, fmt.Errorf("the code object is for %s, the simulated card runs %s", o.Target, strings.Join(d.Info().Targets, " and "))
 	}
-	for _, k := range im.order {
+	for _, k := range o.Kernels {
 		if k.Scratch > 0 {
 			return nil, fmt.Errorf("kernel %s: %d bytes of scratch memory a lane: it spills or indexes a private array, which isn't simulated", k.Name, k.Scratch)
 		}
@@ -37,22 +44,22 @@ func (d *Device) Load(code []byte) (runtime.Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &module{image: im, d: d}
+	m := &module{d: d, kernels: map[string]*kernel{}}
 	if m.code, m.index, err = decode(lines); err != nil {
 		return nil, err
 	}
-	for _, k := range im.order {
-		i, ok := m.index[k.entry]
+	for _, k := range o.Kernels {
+		i, ok := m.index[k.Entry]
 		if !ok {
-			return nil, fmt.Errorf("kernel %s: no instruction begins at its entry %#x", k.Name, k.entry)
+			return nil, fmt.Errorf("kernel %s: no instruction begins at its entry %#x", k.Name, k.Entry)
 		}
-		k.start = i
+		m.kernels[k.Name] = &kernel{k, i}
 	}
-	b := slices.Clone(im.bytes)
-	a := d.mem.add(b, !im.written)
+	b := slices.Clone(o.Image)
+	a := d.mem.add(b, !o.Written)
 	m.base = a.at
-	for _, f := range im.fixes {
-		binary.LittleEndian.PutUint64(b[f.at:], m.base+f.addend)
+	for _, f := range o.Fixes {
+		binary.LittleEndian.PutUint64(b[f.At:], m.base+f.Addend)
 	}
 	d.modules = append(d.modules, m)
 	return m, nil
@@ -67,16 +74,8 @@ func (m *module) Close() error {
 	return m.d.mem.free(m.base)
 }
 
-// Kernels lists what a module of this package has, in the order of its metadata.
-func Kernels(m runtime.Module) []*Kernel {
-	if m, ok := m.(*module); ok {
-		return m.order
-	}
-	return nil
-}
-
 // find gives a kernel of a module that is loaded.
-func (d *Device) find(code runtime.Module, name string) (*module, *Kernel, error) {
+func (d *Device) find(code runtime.Module, name string) (*module, *kernel, error) {
 	m, ok := code.(*module)
 	if !ok || m.code == nil || m.d != d {
 		return nil, nil, fmt.Errorf("the module isn't one that this device has loaded")
@@ -106,7 +105,7 @@ func (d *Device) Record(code runtime.Module, steps []runtime.Launch) (runtime.Gr
 		if err != nil {
 			return nil, err
 		}
-		want := k.explicit()
+		want := k.Explicit()
 		if len(want) != len(s.Args) {
 			return nil, fmt.Errorf("kernel %s: %d operands, its code takes %d", s.Kernel, len(s.Args), len(want))
 		}

@@ -1,4 +1,10 @@
-package sim
+// Package hsaco reads code objects: ELF files of gfx11 instructions with a note, packed as msgpack, that says what kernels there are
+// and what they take. The format is that of LLVM's "User Guide for AMDGPU Backend", code objects V3 to V6.
+//
+// Nothing in an object is trusted: offsets and counts are checked before they are used, and what an object may make us hold is
+// bounded. The simulator runs what Read gives; runtime/hip asks it before the driver sees the object, so that a launch that doesn't
+// match its kernel is refused when the model is loaded.
+package hsaco
 
 import (
 	"bytes"
@@ -6,10 +12,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
-// Facts of the format: LLVM's "User Guide for AMDGPU Backend", code object V3 to V6.
+// Facts of the format.
 const (
 	machineAMDGPU  = elf.Machine(224)
 	noteMetadata   = 32       // NT_AMDGPU_METADATA
@@ -17,9 +24,10 @@ const (
 	relocRelative  = 13       // R_AMDGPU_RELATIVE64
 	relocAbsolute  = 3        // R_AMDGPU_ABS64
 	maxRelocations = 1 << 16
+	maxLDS         = 64 << 10 // bytes that a workgroup can have
 )
 
-// machines are the processors that are simulated, by the ELF header's flags.
+// machines are the processors that we know, by the ELF header's flags.
 var machines = map[uint32]string{0x041: "gfx1100", 0x046: "gfx1101", 0x047: "gfx1102", 0x044: "gfx1103", 0x043: "gfx1150", 0x04a: "gfx1151"}
 
 // An Arg is one argument in a kernel's kernarg segment.
@@ -43,32 +51,34 @@ type Kernel struct {
 	VGPRSpills  int
 	MaxBlock    int // threads
 
-	entry uint64 // address of the first instruction within the object
-	rsrc1 uint32
-	rsrc2 uint32
-	props uint16
-	start int // index of that instruction
+	Entry uint64 // address of the first instruction within the object
+	Rsrc1 uint32 // of its descriptor: registers, modes
+	Rsrc2 uint32 // what is in registers at the start
+	Props uint16 // that too
 }
 
-// An image is a code object as it lies in memory: its segments from address 0 on, and its kernels.
-type image struct {
-	target  string
-	bytes   []byte
-	written bool // it has data that may be written
-	text    [2]uint64
-	kernels map[string]*Kernel
-	order   []*Kernel
-	fixes   []fix
+// Explicit is the arguments that a launch gives: the others are hidden, and the driver's.
+func (k *Kernel) Explicit() []Arg {
+	return slices.DeleteFunc(slices.Clone(k.Args), func(a Arg) bool { return strings.HasPrefix(a.Kind, "hidden_") })
 }
 
-// A fix is a place in the image where the address that the image is loaded at has to be added.
-type fix struct {
-	at     uint64
-	addend uint64
+// An Object is a code object as it lies in memory: its segments from address 0 on, and its kernels.
+type Object struct {
+	Target  string
+	Image   []byte
+	Written bool // it has data that may be written
+	Kernels []*Kernel
+	Fixes   []Fix
+
+	text   [2]uint64
+	byName map[string]*Kernel
 }
 
-// readImage reads a code object. Nothing in it is trusted.
-func readImage(code []byte) (*image, error) {
+// A Fix is a place in the image where the address that the image is loaded at has to be added.
+type Fix struct{ At, Addend uint64 }
+
+// Read reads a code object.
+func Read(code []byte) (*Object, error) {
 	if len(code) < 4 || string(code[:4]) != elf.ELFMAG {
 		return nil, fmt.Errorf("no code object: %d bytes that don't begin as ELF does", len(code))
 	}
@@ -79,23 +89,23 @@ func readImage(code []byte) (*image, error) {
 	if f.Machine != machineAMDGPU || f.Class != elf.ELFCLASS64 || len(code) < 52 {
 		return nil, fmt.Errorf("no code object for an AMD GPU: machine %v", f.Machine)
 	}
-	im := &image{kernels: map[string]*Kernel{}}
+	o := &Object{byName: map[string]*Kernel{}}
 	flags := binary.LittleEndian.Uint32(code[48:])
-	im.target = machines[flags&0xff]
-	if im.target == "" {
+	o.Target = machines[flags&0xff]
+	if o.Target == "" {
 		return nil, fmt.Errorf("the code object is for a processor of number %#x, want gfx1100 or gfx1151", flags&0xff)
 	}
-	if err := im.segments(f); err != nil {
+	if err := o.segments(f); err != nil {
 		return nil, err
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_NOTE {
-			if err := im.notes(p); err != nil {
+			if err := o.notes(p); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if len(im.kernels) == 0 {
+	if len(o.byName) == 0 {
 		return nil, fmt.Errorf("the code object has no metadata of kernels")
 	}
 	syms, err := f.DynamicSymbols()
@@ -103,21 +113,21 @@ func readImage(code []byte) (*image, error) {
 		return nil, fmt.Errorf("code object: %w", err)
 	}
 	for _, s := range syms {
-		if name, ok := strings.CutSuffix(s.Name, ".kd"); ok && im.kernels[name] != nil {
-			if err := im.descriptor(im.kernels[name], s.Value); err != nil {
+		if name, ok := strings.CutSuffix(s.Name, ".kd"); ok && o.byName[name] != nil {
+			if err := o.descriptor(o.byName[name], s.Value); err != nil {
 				return nil, err
 			}
 		}
 	}
-	for _, k := range im.order {
-		if k.entry == 0 {
+	for _, k := range o.Kernels {
+		if k.Entry == 0 {
 			return nil, fmt.Errorf("kernel %s: the code object has no descriptor %s.kd", k.Name, k.Name)
 		}
 	}
-	return im, im.relocations(f)
+	return o, o.relocations(f)
 }
 
-func (im *image) segments(f *elf.File) error {
+func (o *Object) segments(f *elf.File) error {
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_LOAD {
 			continue
@@ -125,25 +135,25 @@ func (im *image) segments(f *elf.File) error {
 		if p.Vaddr > maxImage || p.Memsz > maxImage-p.Vaddr || p.Filesz > p.Memsz {
 			return fmt.Errorf("code object: a segment of %d bytes at %#x, want at most %d", p.Memsz, p.Vaddr, maxImage)
 		}
-		if end := p.Vaddr + p.Memsz; end > uint64(len(im.bytes)) {
-			im.bytes = append(im.bytes, make([]byte, end-uint64(len(im.bytes)))...)
+		if end := p.Vaddr + p.Memsz; end > uint64(len(o.Image)) {
+			o.Image = append(o.Image, make([]byte, end-uint64(len(o.Image)))...)
 		}
-		if _, err := io.ReadFull(p.Open(), im.bytes[p.Vaddr:p.Vaddr+p.Filesz]); err != nil {
+		if _, err := io.ReadFull(p.Open(), o.Image[p.Vaddr:p.Vaddr+p.Filesz]); err != nil {
 			return fmt.Errorf("code object: a segment at %#x: %w", p.Vaddr, err)
 		}
 		if p.Flags&elf.PF_X != 0 {
-			if im.text[1] != 0 {
+			if o.text[1] != 0 {
 				return fmt.Errorf("code object: two segments of instructions, want one")
 			}
-			im.text = [2]uint64{p.Vaddr, p.Vaddr + p.Memsz}
+			o.text = [2]uint64{p.Vaddr, p.Vaddr + p.Memsz}
 		}
-		im.written = im.written || p.Flags&elf.PF_W != 0
+		o.Written = o.Written || p.Flags&elf.PF_W != 0
 	}
 	return nil
 }
 
 // notes finds the metadata: name size, value size, type, then both, each padded to 4 bytes.
-func (im *image) notes(p *elf.Prog) error {
+func (o *Object) notes(p *elf.Prog) error {
 	if p.Filesz > maxImage {
 		return fmt.Errorf("code object: notes of %d bytes", p.Filesz)
 	}
@@ -159,7 +169,7 @@ func (im *image) notes(p *elf.Prog) error {
 			return fmt.Errorf("code object: a note of %d bytes where %d are left", size, len(b))
 		}
 		if kind == noteMetadata && name == 7 && string(b[:6]) == "AMDGPU" {
-			if err := im.metadata(b[from : from+size]); err != nil {
+			if err := o.metadata(b[from : from+size]); err != nil {
 				return err
 			}
 		}
@@ -168,7 +178,7 @@ func (im *image) notes(p *elf.Prog) error {
 	return nil
 }
 
-func (im *image) metadata(b []byte) error {
+func (o *Object) metadata(b []byte) error {
 	v, err := unpack(b)
 	if err != nil {
 		return err
@@ -179,7 +189,7 @@ func (im *image) metadata(b []byte) error {
 			Scratch: num(".private_segment_fixed_size"), SGPRs: num(".sgpr_count"), VGPRs: num(".vgpr_count"),
 			SGPRSpills: num(".sgpr_spill_count"), VGPRSpills: num(".vgpr_spill_count"), MaxBlock: num(".max_flat_workgroup_size")}
 		switch {
-		case k.Name == "" || im.kernels[k.Name] != nil:
+		case k.Name == "" || o.byName[k.Name] != nil:
 			return fmt.Errorf("metadata: a kernel named %q: no name, or one that another has", k.Name)
 		case num(".wavefront_size") != 32:
 			return fmt.Errorf("kernel %s: waves of %d lanes, want 32: compile with -mwavefrontsize32", k.Name, num(".wavefront_size"))
@@ -195,35 +205,35 @@ func (im *image) metadata(b []byte) error {
 			}
 			k.Args = append(k.Args, arg)
 		}
-		im.kernels[k.Name] = k
-		im.order = append(im.order, k)
+		o.byName[k.Name] = k
+		o.Kernels = append(o.Kernels, k)
 	}
 	return nil
 }
 
 // descriptor reads the 64 bytes at NAME.kd.
-func (im *image) descriptor(k *Kernel, at uint64) error {
-	if at > uint64(len(im.bytes)) || uint64(len(im.bytes))-at < 64 {
+func (o *Object) descriptor(k *Kernel, at uint64) error {
+	if at > uint64(len(o.Image)) || uint64(len(o.Image))-at < 64 {
 		return fmt.Errorf("kernel %s: its descriptor at %#x is outside of the code object", k.Name, at)
 	}
-	d := im.bytes[at:]
+	d := o.Image[at:]
 	le := binary.LittleEndian
-	k.entry = at + le.Uint64(d[16:])
-	k.rsrc1, k.rsrc2, k.props = le.Uint32(d[48:]), le.Uint32(d[52:]), le.Uint16(d[56:])
-	if k.entry < im.text[0] || k.entry >= im.text[1] {
-		return fmt.Errorf("kernel %s: its code at %#x is outside of the code object's", k.Name, k.entry)
+	k.Entry = at + le.Uint64(d[16:])
+	k.Rsrc1, k.Rsrc2, k.Props = le.Uint32(d[48:]), le.Uint32(d[52:]), le.Uint16(d[56:])
+	if k.Entry < o.text[0] || k.Entry >= o.text[1] {
+		return fmt.Errorf("kernel %s: its code at %#x is outside of the code object's", k.Name, k.Entry)
 	}
-	if k.props&(1<<10) == 0 {
+	if k.Props&(1<<10) == 0 {
 		return fmt.Errorf("kernel %s: its descriptor doesn't ask for waves of 32 lanes", k.Name)
 	}
 	if le.Uint16(d[58:])&0x7f != 0 {
-		return fmt.Errorf("kernel %s: preloaded arguments aren't simulated: compile without -amdgpu-kernarg-preload-count", k.Name)
+		return fmt.Errorf("kernel %s: it wants preloaded arguments, which older cards don't have: compile without -amdgpu-kernarg-preload-count", k.Name)
 	}
 	return nil
 }
 
 // relocations reads those against the load address; others would name symbols of other objects, which there are none of.
-func (im *image) relocations(f *elf.File) error {
+func (o *Object) relocations(f *elf.File) error {
 	s := f.Section(".rela.dyn")
 	if s == nil {
 		return nil
@@ -247,10 +257,10 @@ func (im *image) relocations(f *elf.File) error {
 		default:
 			return fmt.Errorf("code object: a relocation of type %d, want %d or %d", uint32(info), relocRelative, relocAbsolute)
 		}
-		if at > uint64(len(im.bytes)) || uint64(len(im.bytes))-at < 8 {
+		if at > uint64(len(o.Image)) || uint64(len(o.Image))-at < 8 {
 			return fmt.Errorf("code object: a relocation at %#x, outside of it", at)
 		}
-		im.fixes = append(im.fixes, fix{at, add})
+		o.Fixes = append(o.Fixes, Fix{at, add})
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package sim
+package hsaco
 
 import (
 	"encoding/binary"
