@@ -11,6 +11,7 @@ import (
 	"hipc/runtime"
 	"hipc/runtime/cuda"
 	"hipc/runtime/engine"
+	"hipc/runtime/gpu"
 	"hipc/runtime/reference"
 )
 
@@ -75,7 +76,7 @@ func eagerAndGraph(t *testing.T, path string, prompt []int32, n int) {
 
 // TestNoCard: an artifact for a card, where there's none, is one line and the exit code of a device.
 func TestNoCard(t *testing.T) {
-	if d, err := cuda.Open(cuda.Options{}); err == nil {
+	if d, err := cuda.Open(gpu.Options{}); err == nil {
 		d.Close()
 		t.Skip("there is a card")
 	}

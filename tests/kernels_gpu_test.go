@@ -13,6 +13,7 @@ import (
 	"hipc/kernels"
 	"hipc/runtime"
 	"hipc/runtime/cuda"
+	"hipc/runtime/gpu"
 	"hipc/runtime/sim"
 )
 
@@ -34,7 +35,7 @@ var cards = map[string]func(target string) ([]runtime.Device, error){
 		return list, nil
 	},
 	"cuda": func(target string) ([]runtime.Device, error) {
-		d, err := cuda.Open(cuda.Options{})
+		d, err := cuda.Open(gpu.Options{})
 		if err != nil {
 			return nil, err
 		}

@@ -1,160 +1,146 @@
-// Package cuda is the device that runs an artifact's PTX on an NVIDIA card, through the driver's library alone.
+// Package cuda is the device that runs an artifact's PTX on an NVIDIA card, through the driver's library alone: the CUDA toolkit isn't
+// needed. All of it but this file's tables is in runtime/gpu.
 //
-// libcuda is opened when the device is (machine.go), so one program serves machines with and without it; the CUDA toolkit isn't
-// needed. The driver compiles the PTX when it's loaded, for exactly the processor that it was written for: an sm_90 artifact runs on
-// compute capability 9.0 and nowhere else, since what a kernel was tuned for is part of the plan.
-//
-// A graph is a CUDA graph of kernel nodes in a plain chain, made node by node and instantiated once; a replay is one launch of it
-// and one wait. No node is ever changed: what varies from token to token lies in cells. With Eager the same launches are made one by
-// one, from the same list: the twin that the graph is held against.
-//
-// Everything is done on one stream, in the order in which it was asked for: the driver's calls without a stream work on another, which
-// ours wouldn't wait for, and return before they're done.
-//
-// The driver's state belongs to an operating system's thread, and goroutines move between those: each method binds the context to
-// the thread that it runs on. Every status of the driver is an error with its name and the call's.
+// The driver compiles the PTX when it's loaded, for exactly the processor that it was written for: an sm_90 artifact runs on compute
+// capability 9.0 and nowhere else, since what a kernel was tuned for is part of the plan. The context is the card's primary one.
 package cuda
 
 import (
+	"bytes"
 	"fmt"
-	goruntime "runtime"
+	"strings"
 	"unsafe"
 
 	"hipc/runtime"
+	"hipc/runtime/gpu"
 )
 
-// Options say how a Device is opened. The zero value is the default.
-type Options struct {
-	Ordinal int   // which of the machine's cards
-	Eager   bool  // launches one by one instead of a graph
-	Memory  int64 // bytes that may be used at most; 0: what is free on the card
+// Values of the driver's enumerations.
+const (
+	computeMajor    = 75 // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+	computeMinor    = 76
+	multiprocessors = 16
+)
+
+// driver names the calls as the library exports them: those with a suffix are the versions that took 64-bit sizes.
+var driver = gpu.Driver{
+	Vendor: "NVIDIA", Libraries: []string{"libcuda.so.1"}, Wanted: "that of CUDA 12 or newer",
+	Symbols: [...]string{
+		gpu.Init: "cuInit", gpu.DeviceGetCount: "cuDeviceGetCount", gpu.DeviceGetName: "cuDeviceGetName", gpu.SetCurrent: "cuCtxSetCurrent",
+		gpu.MemGetInfo: "cuMemGetInfo_v2", gpu.MemAlloc: "cuMemAlloc_v2", gpu.MemFree: "cuMemFree_v2", gpu.MemsetD8Async: "cuMemsetD8Async",
+		gpu.MemcpyHtoDAsync: "cuMemcpyHtoDAsync_v2", gpu.MemcpyDtoHAsync: "cuMemcpyDtoHAsync_v2", gpu.MemcpyDtoDAsync: "cuMemcpyDtoDAsync_v2",
+		gpu.ModuleLoadDataEx: "cuModuleLoadDataEx", gpu.ModuleUnload: "cuModuleUnload", gpu.ModuleGetFunction: "cuModuleGetFunction",
+		gpu.FuncGetAttribute: "cuFuncGetAttribute", gpu.LaunchKernel: "cuLaunchKernel",
+		gpu.StreamCreate: "cuStreamCreate", gpu.StreamQuery: "cuStreamQuery", gpu.StreamDestroy: "cuStreamDestroy_v2",
+		gpu.EventCreate: "cuEventCreate", gpu.EventRecord: "cuEventRecord", gpu.EventElapsedTime: "cuEventElapsedTime", gpu.EventDestroy: "cuEventDestroy_v2",
+		gpu.GraphCreate: "cuGraphCreate", gpu.GraphAddKernelNode: "cuGraphAddKernelNode", gpu.GraphInstantiateWithFlags: "cuGraphInstantiateWithFlags",
+		gpu.GraphLaunch: "cuGraphLaunch", gpu.GraphExecDestroy: "cuGraphExecDestroy", gpu.GraphDestroy: "cuGraphDestroy",
+	},
+	Status: status, Cards: cards, Bind: bind, Code: parsePTX, Node: node,
 }
 
-// A Device is one card.
-type Device struct {
-	lib     *library
-	ordinal int32 // as the driver counts
-	context uintptr
-	stream  uintptr
-	eager   bool
-	limit   int64
-	counted int64
-	blocks  []block // ascending
-	modules []*module
-	graphs  []*graph
-	info    runtime.Info
-}
+// Open opens a card.
+func Open(o gpu.Options) (runtime.Device, error) { return gpu.Open(&driver, o) }
 
-// Open opens a card. Without the library, or without a card, the error says so in one line.
-func Open(opts Options) (runtime.Device, error) {
-	lib, err := open()
-	if err != nil {
-		return nil, err
-	}
-	d := &Device{lib: lib, eager: opts.Eager, limit: opts.Memory}
-	if err := d.open(opts.Ordinal); err != nil {
-		d.Close()
-		return nil, err
-	}
-	return d, nil
-}
+// Cards lists the cards.
+func Cards() ([]gpu.Card, error) { return gpu.Cards(&driver) }
 
-func (d *Device) open(ordinal int) error {
-	if err := d.lib.call(cuInit, 0); err != nil {
-		return err
-	}
-	var n int32
-	if err := d.lib.call(cuDeviceGetCount, uintptr(unsafe.Pointer(&n))); err != nil {
-		return err
-	}
-	if ordinal < 0 || ordinal >= int(n) {
-		return fmt.Errorf("NVIDIA card %d of %d: there is none", ordinal, n)
-	}
-	if err := d.lib.call(cuDeviceGet, uintptr(unsafe.Pointer(&d.ordinal)), uintptr(ordinal)); err != nil {
-		return err
-	}
-	var err error
-	if d.info, err = d.lib.describe(d.ordinal); err != nil {
-		return err
-	}
-	if err := d.lib.call(cuDevicePrimaryCtxRetain, uintptr(unsafe.Pointer(&d.context)), uintptr(d.ordinal)); err != nil {
-		return err
-	}
-	leave, err := d.enter()
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return d.lib.call(cuStreamCreate, uintptr(unsafe.Pointer(&d.stream)), streamNonBlocking)
-}
-
-// enter binds the context to this thread, and this goroutine to it until leave is called.
-func (d *Device) enter() (leave func(), err error) {
-	goruntime.LockOSThread()
-	if err := d.lib.call(cuCtxSetCurrent, d.context); err != nil {
-		goruntime.UnlockOSThread()
-		return nil, err
-	}
-	return goruntime.UnlockOSThread, nil
-}
-
-// Info reads the memory's state anew. A card that is gone has none.
-func (d *Device) Info() runtime.Info {
-	info := d.info
-	info.Counted = d.counted
-	leave, err := d.enter()
-	if err != nil {
-		return info
-	}
-	defer leave()
-	var free, total uint64
-	if d.lib.call(cuMemGetInfo, uintptr(unsafe.Pointer(&free)), uintptr(unsafe.Pointer(&total))) == nil {
-		info.Total, info.Free = int64(total), int64(free)
-	}
-	if d.limit > 0 {
-		info.Total, info.Free = min(info.Total, d.limit), min(info.Free, max(d.limit-d.counted, 0))
-	}
-	return info
-}
-
-// Sync waits until the card has done all.
-func (d *Device) Sync() error {
-	leave, err := d.enter()
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return d.lib.call(cuStreamSynchronize, d.stream)
-}
-
-// Close gives all memory back.
-func (d *Device) Close() error {
-	var first error
-	keep := func(err error) {
-		if first == nil {
-			first = err
+func status(l *gpu.Library, s int32) (name, text string) {
+	for _, x := range []struct {
+		symbol string
+		to     *string
+	}{{"cuGetErrorName", &name}, {"cuGetErrorString", &text}} {
+		var p unsafe.Pointer
+		if f, err := l.Find(x.symbol); err == nil && int32(l.Result(f, uintptr(s), uintptr(unsafe.Pointer(&p)))) == 0 {
+			*x.to = gpu.Text(p)
 		}
 	}
-	for _, g := range d.graphs {
-		keep(g.Close())
+	return name, text
+}
+
+func cards(l *gpu.Library, n int) (list []gpu.Card, err error) {
+	get, err := l.Find("cuDeviceGet")
+	if err != nil {
+		return nil, err
 	}
-	for _, m := range d.modules {
-		keep(m.Close())
+	attribute, err := l.Find("cuDeviceGetAttribute")
+	if err != nil {
+		return nil, err
 	}
-	for len(d.blocks) > 0 {
-		keep(d.Free(d.blocks[len(d.blocks)-1].at))
-	}
-	d.graphs, d.modules = nil, nil
-	if d.stream != 0 {
-		if leave, err := d.enter(); err == nil {
-			keep(d.lib.call(cuStreamDestroy, d.stream))
-			leave()
+	for i := range n {
+		var c gpu.Card
+		if err := l.CallProc(get, uintptr(unsafe.Pointer(&c.Ordinal)), uintptr(i)); err != nil {
+			return nil, err
 		}
-		d.stream = 0
+		if c.Name, err = l.DeviceName(c.Ordinal); err != nil {
+			return nil, err
+		}
+		var major, minor, units int32
+		for _, a := range []struct {
+			to    *int32
+			which uintptr
+		}{{&major, computeMajor}, {&minor, computeMinor}, {&units, multiprocessors}} {
+			if err := l.CallProc(attribute, uintptr(unsafe.Pointer(a.to)), a.which, uintptr(c.Ordinal)); err != nil {
+				return nil, err
+			}
+		}
+		c.Target, c.Units = fmt.Sprintf("sm_%d%d", major, minor), int(units)
+		list = append(list, c)
 	}
-	if d.context != 0 {
-		keep(d.lib.call(cuDevicePrimaryCtxRelease, uintptr(d.ordinal)))
-		d.context = 0
+	return list, nil
+}
+
+func bind(l *gpu.Library, c gpu.Card) (context uintptr, release func() error, err error) {
+	retain, err := l.Find("cuDevicePrimaryCtxRetain")
+	if err != nil {
+		return 0, nil, err
 	}
-	return first
+	give, err := l.Find("cuDevicePrimaryCtxRelease_v2")
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := l.CallProc(retain, uintptr(unsafe.Pointer(&context)), uintptr(c.Ordinal)); err != nil {
+		return 0, nil, err
+	}
+	return context, func() error { return l.CallProc(give, uintptr(c.Ordinal)) }, nil
+}
+
+// parsePTX reads what it takes to refuse a wrong launch before the driver sees it: for what the text is, and how many parameters
+// each entry has.
+func parsePTX(code []byte) (*gpu.Code, error) {
+	c := &gpu.Code{Kernels: map[string]int{}}
+	name := ""
+	for l := range bytes.Lines(code) {
+		s := strings.TrimSpace(string(l))
+		switch {
+		case strings.HasPrefix(s, ".target "):
+			c.Target = strings.TrimRight(strings.Fields(s)[1], ",")
+		case strings.HasPrefix(s, ".visible .entry "):
+			rest := strings.TrimPrefix(s, ".visible .entry ")
+			name, _, _ = strings.Cut(rest, "(")
+			c.Kernels[name] = 0
+			if strings.HasSuffix(rest, "()") {
+				name = ""
+			}
+		case name != "" && strings.HasPrefix(s, ".param "):
+			c.Kernels[name]++
+		case strings.HasPrefix(s, ")"):
+			name = ""
+		}
+	}
+	if c.Target == "" || len(c.Kernels) == 0 {
+		return nil, fmt.Errorf("no PTX of hipc: %d bytes without a target or without kernels", len(code))
+	}
+	return c, nil
+}
+
+// node is CUDA_KERNEL_NODE_PARAMS, in its first version.
+func node(n *gpu.Node) unsafe.Pointer {
+	return unsafe.Pointer(&struct {
+		function    uintptr
+		grid, block [3]uint32
+		shared      uint32
+		params      uintptr
+		extra       uintptr
+	}{function: n.Function, grid: [3]uint32{n.Grid, 1, 1}, block: [3]uint32{n.Block, 1, 1}, shared: n.Shared, params: n.Params})
 }

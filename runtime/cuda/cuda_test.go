@@ -6,10 +6,11 @@ import (
 	"testing"
 
 	"hipc/runtime"
+	"hipc/runtime/gpu"
 )
 
 // card opens the first card, or skips.
-func card(t *testing.T, o Options) *Device {
+func card(t *testing.T, o gpu.Options) runtime.Device {
 	t.Helper()
 	d, err := Open(o)
 	if err != nil {
@@ -23,7 +24,7 @@ func card(t *testing.T, o Options) *Device {
 			t.Errorf("%d bytes are counted after Close", n)
 		}
 	})
-	return d.(*Device)
+	return d
 }
 
 func wants(t *testing.T, err error, text string) {
@@ -34,13 +35,13 @@ func wants(t *testing.T, err error, text string) {
 }
 
 func TestNoDriver(t *testing.T) {
-	before := libraryName
-	defer func() { libraryName = before }()
-	libraryName = "libhipc-absent.so.1"
-	_, err := Open(Options{})
+	before := driver.Libraries
+	defer func() { driver.Libraries = before }()
+	driver.Libraries = []string{"libhipc-absent.so.1"}
+	_, err := Open(gpu.Options{})
 	wants(t, err, "no NVIDIA driver: libhipc-absent.so.1 isn't there")
-	libraryName = "libc.so.6" // a library that has no such calls
-	_, err = Open(Options{})
+	driver.Libraries = []string{"libc.so.6"} // a library that has no such calls
+	_, err = Open(gpu.Options{})
 	wants(t, err, "libc.so.6 has no cuInit")
 }
 
@@ -76,34 +77,18 @@ const twice = `//
 `
 
 func TestParsePTX(t *testing.T) {
-	entries, target, err := parsePTX([]byte(twice))
-	if err != nil || target != "sm_90" || entries["twice"] != 2 || len(entries) != 2 || entries["nothing"] != 0 {
-		t.Errorf("%v of %s, %v", entries, target, err)
+	c, err := parsePTX([]byte(twice))
+	if err != nil || c.Target != "sm_90" || c.Kernels["twice"] != 2 || len(c.Kernels) != 2 || c.Kernels["nothing"] != 0 {
+		t.Errorf("%v, %v", c, err)
 	}
 	for _, text := range []string{"", "\x7fELF", ".target sm_90\n", ".visible .entry k(\n.param .u64 a\n)\n"} {
-		_, _, err := parsePTX([]byte(text))
+		_, err := parsePTX([]byte(text))
 		wants(t, err, "no PTX of hipc")
 	}
 }
 
-// What a plan and the code don't agree on is refused before the driver is asked.
-func TestCheck(t *testing.T) {
-	m := &module{entries: map[string]int{"k": 2}}
-	for _, c := range []struct {
-		s    runtime.Launch
-		want string
-	}{
-		{runtime.Launch{Kernel: "j", Grid: 1, Block: 1}, "no kernel j"},
-		{runtime.Launch{Kernel: "k", Grid: 1, Block: 1, Args: make([]runtime.Ptr, 3)}, "gives 3 operands, the object takes 2"},
-		{runtime.Launch{Kernel: "k", Block: 1, Args: make([]runtime.Ptr, 2)}, "0 blocks of 1 threads"},
-	} {
-		_, err := m.check(c.s, 0)
-		wants(t, err, c.want)
-	}
-}
-
 func TestMemory(t *testing.T) {
-	d := card(t, Options{Memory: 8 << 20})
+	d := card(t, gpu.Options{Memory: 8 << 20})
 	a, err := d.Alloc(5 << 20)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +122,7 @@ func TestMemory(t *testing.T) {
 // A graph and its eager twin do the same, in order, and a replay sees what was written before it.
 func TestGraph(t *testing.T) {
 	for _, eager := range []bool{false, true} {
-		d := card(t, Options{Eager: eager})
+		d := card(t, gpu.Options{Eager: eager})
 		if d.Info().Targets[0] != "sm_90" {
 			t.Skipf("%s is %s, the test's code is for sm_90", d.Info().Name, d.Info().Targets[0])
 		}
@@ -172,6 +157,6 @@ func TestGraph(t *testing.T) {
 		_, err = d.Load([]byte(strings.Replace(twice, "mul.wide", "mul.wild", 1)))
 		wants(t, err, "cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX")
 		_, err = d.Load([]byte(strings.Replace(twice, "sm_90", "sm_86", 1)))
-		wants(t, err, "PTX for sm_86")
+		wants(t, err, "code for sm_86")
 	}
 }

@@ -17,10 +17,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"hipc/runtime"
 	"hipc/runtime/cpu"
 	"hipc/runtime/cuda"
+	"hipc/runtime/gpu"
+	"hipc/runtime/hip"
 	"hipc/runtime/sim"
 	"hipc/runtime/text/files"
 )
@@ -42,17 +45,23 @@ type Model interface {
 
 // Options say how an LLM is opened.
 type Options struct {
-	Device  string // "": what the plan is for; "sim": its code in the simulator
-	Threads int    // 0: one per core
-	Context int    // longest sequence in tokens, at most as compiled; 0: as compiled
-	Eager   bool   // on a GPU: launch by launch instead of a graph
+	Device  string        // "": what the plan is for; "sim": its code in the simulator
+	Threads int           // 0: one per core
+	Context int           // longest sequence in tokens, at most as compiled; 0: as compiled
+	Eager   bool          // on a GPU: launch by launch instead of a graph
+	Timeout time.Duration // of a GPU's replay; 0: a minute
 }
 
 // devices open what a plan may be for, and the simulator.
-var devices = map[string]func(Options) (runtime.Device, error){
-	"cpu":  func(o Options) (runtime.Device, error) { return cpu.Open(cpu.Options{Threads: o.Threads}) },
-	"cuda": func(o Options) (runtime.Device, error) { return cuda.Open(cuda.Options{Eager: o.Eager}) },
-	"sim":  func(o Options) (runtime.Device, error) { return sim.Open(sim.Options{}) },
+var devices = map[string]func(o Options, target string) (runtime.Device, error){
+	"cpu":  func(o Options, _ string) (runtime.Device, error) { return cpu.Open(cpu.Options{Threads: o.Threads}) },
+	"cuda": func(o Options, target string) (runtime.Device, error) { return cuda.Open(o.card(target)) },
+	"hip":  func(o Options, target string) (runtime.Device, error) { return hip.Open(o.card(target)) },
+	"sim":  func(Options, string) (runtime.Device, error) { return sim.Open(sim.Options{}) },
+}
+
+func (o Options) card(target string) gpu.Options {
+	return gpu.Options{Target: target, Eager: o.Eager, Timeout: o.Timeout}
 }
 
 // An LLM is an opened model with its special tokens. It serves one request at a time.
@@ -90,7 +99,7 @@ func Run(a *runtime.Artifact, opts Options) (*runtime.Model, error) {
 			kind = opts.Device
 		}
 		if open := devices[kind]; open != nil {
-			return open(opts)
+			return open(opts, a.Plan.Target)
 		}
 		return nil, fmt.Errorf("no device %q: this program has %s", kind, strings.Join(slices.Sorted(maps.Keys(devices)), ", "))
 	}})

@@ -1,4 +1,4 @@
-package cuda
+package gpu
 
 import (
 	"fmt"
@@ -30,7 +30,7 @@ func (d *Device) Alloc(bytes int64) (runtime.Ptr, error) {
 		return 0, err
 	}
 	defer leave()
-	return at, d.lib.call(cuMemsetD8Async, uintptr(at), 0, uintptr(bytes), d.stream)
+	return at, d.Call(MemsetD8Async, uintptr(at), 0, uintptr(bytes), d.stream)
 }
 
 // Place copies b to the card.
@@ -44,8 +44,8 @@ func (d *Device) Place(b []byte) (runtime.Ptr, error) {
 		return 0, err
 	}
 	defer leave()
-	err = d.lib.call(cuMemcpyHtoDAsync, uintptr(at), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), d.stream)
-	if wait := d.lib.call(cuStreamSynchronize, d.stream); err == nil {
+	err = d.Call(MemcpyHtoDAsync, uintptr(at), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), d.stream)
+	if wait := d.wait(); err == nil {
 		err = wait
 	}
 	goruntime.KeepAlive(b)
@@ -58,7 +58,7 @@ func (d *Device) take(bytes int64, owned bool) (runtime.Ptr, error) {
 		return 0, fmt.Errorf("%d bytes of memory asked for, want at least 1", bytes)
 	}
 	if free := d.Info().Free; bytes+alignment > free {
-		return 0, fmt.Errorf("%s of memory asked for, %s are free on %s", runtime.Size(bytes), runtime.Size(free), d.info.Name)
+		return 0, &runtime.DeviceError{Err: fmt.Errorf("%s of memory asked for, %s are free on %s", runtime.Size(bytes), runtime.Size(free), d.card.Name)}
 	}
 	leave, err := d.enter()
 	if err != nil {
@@ -66,7 +66,7 @@ func (d *Device) take(bytes int64, owned bool) (runtime.Ptr, error) {
 	}
 	defer leave()
 	var base uint64
-	if err := d.lib.call(cuMemAlloc, uintptr(unsafe.Pointer(&base)), uintptr(bytes+alignment)); err != nil {
+	if err := d.Call(MemAlloc, uintptr(unsafe.Pointer(&base)), uintptr(bytes+alignment)); err != nil {
 		return 0, fmt.Errorf("%s of memory: %w", runtime.Size(bytes), err)
 	}
 	at := runtime.Ptr((base + alignment - 1) / alignment * alignment)
@@ -117,7 +117,7 @@ func (d *Device) Write(to runtime.Ptr, b []byte) error {
 		return err
 	}
 	defer leave()
-	err = d.lib.call(cuMemcpyHtoDAsync, uintptr(to), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), d.stream)
+	err = d.Call(MemcpyHtoDAsync, uintptr(to), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), d.stream)
 	goruntime.KeepAlive(b)
 	return err
 }
@@ -132,8 +132,8 @@ func (d *Device) Read(b []byte, from runtime.Ptr) error {
 		return err
 	}
 	defer leave()
-	err = d.lib.call(cuMemcpyDtoHAsync, uintptr(unsafe.Pointer(&b[0])), uintptr(from), uintptr(len(b)), d.stream)
-	if wait := d.lib.call(cuStreamSynchronize, d.stream); err == nil {
+	err = d.Call(MemcpyDtoHAsync, uintptr(unsafe.Pointer(&b[0])), uintptr(from), uintptr(len(b)), d.stream)
+	if wait := d.wait(); err == nil {
 		err = wait
 	}
 	goruntime.KeepAlive(b)
@@ -153,7 +153,7 @@ func (d *Device) Copy(to, from runtime.Ptr, bytes int64) error {
 		return err
 	}
 	defer leave()
-	return d.lib.call(cuMemcpyDtoDAsync, uintptr(to), uintptr(from), uintptr(bytes), d.stream)
+	return d.Call(MemcpyDtoDAsync, uintptr(to), uintptr(from), uintptr(bytes), d.stream)
 }
 
 // Free gives a block back.
@@ -170,5 +170,5 @@ func (d *Device) Free(p runtime.Ptr) error {
 		return err
 	}
 	defer leave()
-	return d.lib.call(cuMemFree, uintptr(b.base))
+	return d.Call(MemFree, uintptr(b.base))
 }

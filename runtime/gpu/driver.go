@@ -1,0 +1,224 @@
+package gpu
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+
+	"hipc/runtime"
+)
+
+// The calls that both vendors have, with the same arguments.
+const (
+	Init = iota
+	DeviceGetCount
+	DeviceGetName
+	SetCurrent // of CUDA a context, of HIP a device
+	MemGetInfo
+	MemAlloc
+	MemFree
+	MemsetD8Async
+	MemcpyHtoDAsync
+	MemcpyDtoHAsync
+	MemcpyDtoDAsync
+	ModuleLoadDataEx
+	ModuleUnload
+	ModuleGetFunction
+	FuncGetAttribute
+	LaunchKernel
+	StreamCreate
+	StreamQuery
+	StreamDestroy
+	EventCreate
+	EventRecord
+	EventElapsedTime
+	EventDestroy
+	GraphCreate
+	GraphAddKernelNode
+	GraphInstantiateWithFlags
+	GraphLaunch
+	GraphExecDestroy
+	GraphDestroy
+	calls
+)
+
+// Values that both vendors' enumerations have in common.
+const (
+	streamNonBlocking = 1
+	mostThreads       = 0 // attribute of a function: threads a block
+	jitErrorLog       = 5 // options of a module's loading
+	jitErrorLogBytes  = 6
+	statusNotReady    = 600
+)
+
+// A Driver is what a vendor's driver library differs in.
+type Driver struct {
+	Vendor    string        // "AMD"
+	Libraries []string      // its names, tried in this order
+	Wanted    string        // which versions have all calls: "HIP 6 or 7"
+	Symbols   [calls]string // as the library exports them
+	// Status names a status that isn't success.
+	Status func(l *Library, status int32) (name, text string)
+	// Cards lists the cards. The library is initialised.
+	Cards func(l *Library, n int) ([]Card, error)
+	// Bind readies a card. current is what SetCurrent takes for it; release, which may be nil, gives it back.
+	Bind func(l *Library, c Card) (current uintptr, release func() error, err error)
+	// Code reads what it takes to refuse a wrong launch before the driver sees it.
+	Code func(code []byte) (*Code, error)
+	// Node is a launch as GraphAddKernelNode takes it, on the heap.
+	Node func(n *Node) unsafe.Pointer
+}
+
+// A Card is one of the machine's.
+type Card struct {
+	Name    string // "AMD Radeon RX 7900 XTX"
+	Target  string // "gfx1100"
+	Units   int    // compute units
+	Ordinal int32  // as the driver counts
+}
+
+func (c Card) String() string { return fmt.Sprintf("%s (%s)", c.Name, c.Target) }
+
+// Code is a compiled object, as far as it can be read without its vendor.
+type Code struct {
+	Target  string
+	Kernels map[string]int // the pointers that each takes
+}
+
+// A Library is a driver's, opened.
+type Library struct {
+	*Driver
+	Name   string // that it was opened by
+	handle uintptr
+	procs  [calls]Proc
+}
+
+// A Proc is a call of a library.
+type Proc struct {
+	Name string
+	at   uintptr
+}
+
+var opened = struct {
+	sync.Mutex
+	by map[string]*Library
+}{by: map[string]*Library{}}
+
+// open opens the library once. It stays: it has threads of its own.
+func (d *Driver) open() (*Library, error) {
+	opened.Lock()
+	defer opened.Unlock()
+	for _, name := range d.Libraries {
+		if l := opened.by[name]; l != nil {
+			return l, nil
+		}
+		handle, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_GLOBAL)
+		if err != nil {
+			continue
+		}
+		l := &Library{Driver: d, Name: name, handle: handle}
+		for i, s := range d.Symbols {
+			if l.procs[i], err = l.Find(s); err != nil {
+				return nil, err
+			}
+		}
+		opened.by[name] = l
+		return l, nil
+	}
+	return nil, &runtime.DeviceError{Err: fmt.Errorf("no %s driver: %s isn't there; install the driver, or compile the model with --target cpu", d.Vendor, d.Libraries[0])}
+}
+
+// Find finds a call that only this vendor has.
+func (l *Library) Find(symbol string) (Proc, error) {
+	at, err := purego.Dlsym(l.handle, symbol)
+	if err != nil {
+		return Proc{}, &runtime.DeviceError{Err: fmt.Errorf("the %s driver doesn't fit: %s has no %s, want %s", l.Vendor, l.Name, symbol, l.Wanted)}
+	}
+	return Proc{symbol, at}, nil
+}
+
+// cards initialises the library and lists the cards. That there is none is an error.
+func (l *Library) cards() ([]Card, error) {
+	if err := l.Call(Init, 0); err != nil {
+		return nil, err
+	}
+	var n int32
+	if err := l.Call(DeviceGetCount, uintptr(unsafe.Pointer(&n))); err != nil {
+		return nil, err
+	}
+	if n < 1 {
+		return nil, &runtime.DeviceError{Err: fmt.Errorf("no %s card: the driver is there and sees none", l.Vendor)}
+	}
+	return l.Cards(l, int(n))
+}
+
+// DeviceName is a card's, as its vendor sells it.
+func (l *Library) DeviceName(ordinal int32) (string, error) {
+	name := make([]byte, 256)
+	err := l.Call(DeviceGetName, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)-1), uintptr(ordinal))
+	s, _, _ := strings.Cut(string(name), "\x00")
+	return s, err
+}
+
+// Call makes one of the common calls; CallProc any. A pointer must be made within the call's list, as uintptr(unsafe.Pointer(&x)): so
+// what it points to is kept where it is. What is pointed to from there must be on the heap, and alive.
+//
+//go:uintptrescapes
+func (l *Library) Call(which int, args ...uintptr) error {
+	return l.CallProc(l.procs[which], args...)
+}
+
+//go:uintptrescapes
+func (l *Library) CallProc(p Proc, args ...uintptr) error {
+	r, _, _ := purego.SyscallN(p.at, args...)
+	return l.failure(p, int32(r))
+}
+
+// failure is a status as an error.
+func (l *Library) failure(p Proc, status int32) error {
+	if status == 0 {
+		return nil
+	}
+	e := &Error{Vendor: l.Vendor, Call: strings.TrimSuffix(p.Name, "_v2"), Status: status}
+	e.Name, e.Text = l.Status(l, status)
+	return &runtime.DeviceError{Err: e}
+}
+
+// Result makes a call that has no status, and gives what it returns.
+//
+//go:uintptrescapes
+func (l *Library) Result(p Proc, args ...uintptr) uintptr {
+	r, _, _ := purego.SyscallN(p.at, args...)
+	return r
+}
+
+// An Error is a status of the driver other than success.
+type Error struct {
+	Vendor string
+	Call   string // "cuMemAlloc"
+	Status int32
+	Name   string // "CUDA_ERROR_OUT_OF_MEMORY"
+	Text   string
+}
+
+func (e *Error) Error() string {
+	if e.Name == "" {
+		return fmt.Sprintf("%s: status %d of the %s driver", e.Call, e.Status, e.Vendor)
+	}
+	return fmt.Sprintf("%s: %s (%s)", e.Call, e.Name, e.Text)
+}
+
+// Text reads a C string at p, up to 256 bytes; "" where p is nil.
+func Text(p unsafe.Pointer) string {
+	if p == nil {
+		return ""
+	}
+	n := 0
+	for n < 256 && *(*byte)(unsafe.Add(p, n)) != 0 {
+		n++
+	}
+	return string(unsafe.Slice((*byte)(p), n))
+}
