@@ -185,13 +185,13 @@ func cells(context, page, rows, vocab int) []plan.Cell {
 		{"pos", 1},                             // the position of its first row; the tail moves it on
 		{"live", 1},                            // how many of its rows are alive
 		{"table", (context + page - 1) / page}, // the KV page of each page of positions
-		{kernels.Ticket, 16},                   // zero between launches: which block finishes last
+		{kernels.Ticket, kernels.Tickets},      // zero between launches: which block finishes last
 		{"params", 8},                          // f32: temperature, top-k, top-p, min-p, repetition penalty
 		{"rng", 2},                             // u64
 		{"counts", vocab},                      // how often each token stands in the context
 	}
 	for i := 1; i < tickets; i++ {
-		list = append(list, cell{fmt.Sprintf("%s_%d", kernels.Ticket, i), 16})
+		list = append(list, cell{fmt.Sprintf("%s_%d", kernels.Ticket, i), kernels.Tickets})
 	}
 	var out []plan.Cell
 	for _, c := range list {

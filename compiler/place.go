@@ -30,6 +30,7 @@ type placer struct {
 	carried map[string]carry // buffers that live across parts, by name
 	top     int              // bytes that carried buffers take
 	taken   map[string]bool  // names of cells and weights: no buffer may have one
+	scratch []*live          // buffers of the part that only one step uses
 }
 
 type carry struct {
@@ -104,9 +105,10 @@ func (p *placer) bytes(t ir.Type) int {
 	if t.Elem == ir.Act {
 		size = p.target.ActBytes()
 	}
-	n := t.Size() * p.bucket.rows() * size
-	return (n + align - 1) / align * align
+	return roundUp(t.Size() * p.bucket.rows() * size)
 }
+
+func roundUp(bytes int) int { return (bytes + align - 1) / align * align }
 
 // part turns one graph into steps and places its buffers.
 func (p *placer) part(g *ir.Graph, layers []int, next *ir.Graph) error {
@@ -118,13 +120,14 @@ func (p *placer) part(g *ir.Graph, layers []int, next *ir.Graph) error {
 		return err
 	}
 	part := plan.Part{Name: g.Name, Layers: plan.FormatRanges(layers)}
+	p.scratch = nil
 	at := map[*ir.Node]int{} // node -> step
 	for i := 0; i < len(g.Nodes); {
 		group := launch(g.Nodes[i:])
 		for _, n := range group {
 			at[n] = len(part.Steps)
 		}
-		step, cost, err := p.step(group, names, layers)
+		step, cost, err := p.step(group, len(part.Steps), names, layers)
 		if err != nil {
 			return fmt.Errorf("%s: %w", g.Name, err)
 		}
@@ -192,8 +195,8 @@ func (p *placer) names(g *ir.Graph, next *ir.Graph) (map[*ir.Value]string, error
 	return names, nil
 }
 
-// step turns the nodes of one launch into a step, its kernel's entry, and what it costs.
-func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int) (plan.Step, plan.StepCost, error) {
+// step turns the nodes of one launch, the part's step of that number, into a step, its kernel's entry, and what it costs.
+func (p *placer) step(group []*ir.Node, number int, names map[*ir.Value]string, layers []int) (plan.Step, plan.StepCost, error) {
 	var s plan.Step
 	var insts []string
 	var parts []kernels.Step
@@ -224,6 +227,9 @@ func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int
 			if o.Type.Elem != ir.KV {
 				l.out = append(l.out, names[o])
 			}
+		}
+		if c.Scratch > 0 {
+			l.out = append(l.out, p.scratchFor(c, l.out, number, names))
 		}
 		refs := states(n)
 		p.packed.states(refs, layers)
@@ -262,6 +268,29 @@ func (p *placer) step(group []*ir.Node, names map[*ir.Value]string, layers []int
 	p.out.Cost.Bytes += times * cost.Bytes
 	p.out.Cost.Ops += times * cost.Ops
 	return s, cost, nil
+}
+
+// scratchFor is the buffer by which the blocks of step number tell each other intermediate values, named after what they make. It stands
+// behind the step's results: it's written, and nothing of it is left for others.
+func (p *placer) scratchFor(c *kernels.Choice, out []string, number int, names map[*ir.Value]string) string {
+	base := "scratch"
+	if len(out) > 0 {
+		base = out[0] + "_scratch"
+	}
+	name := base
+	isTaken := func() bool {
+		for _, n := range names {
+			if n == name {
+				return true
+			}
+		}
+		return p.taken[name] || slices.ContainsFunc(p.scratch, func(l *live) bool { return l.name == name })
+	}
+	for i := 2; isTaken(); i++ {
+		name = fmt.Sprintf("%s_%d", base, i)
+	}
+	p.scratch = append(p.scratch, &live{name: name, typ: ir.Of(ir.F32, (c.Scratch+3)/4).String(), from: number, to: number, bytes: roundUp(c.Scratch)})
+	return name
 }
 
 // cellsOf names the cells of a launch's part. Each part that finishes in its last block counts on a ticket of its own.

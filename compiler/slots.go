@@ -10,8 +10,8 @@ import (
 
 // A live is a buffer's life within a part: from the step that makes it to the last that reads it.
 type live struct {
-	v        *ir.Value
 	name     string
+	typ      string // with all rows
 	from, to int
 	bytes    int
 }
@@ -23,7 +23,7 @@ func (p *placer) slots(g *ir.Graph, names map[*ir.Value]string, at map[*ir.Node]
 	for _, n := range g.Nodes {
 		for _, o := range n.Outs {
 			if o.Type.Elem != ir.KV && names[o] != "token" {
-				lives[o] = &live{v: o, name: names[o], from: at[n], to: at[n], bytes: p.bytes(o.Type)}
+				lives[o] = &live{name: names[o], typ: p.rowsOf(o.Type), from: at[n], to: at[n], bytes: p.bytes(o.Type)}
 			}
 		}
 	}
@@ -43,16 +43,10 @@ func (p *placer) slots(g *ir.Graph, names map[*ir.Value]string, at map[*ir.Node]
 		}
 	}
 	var out []plan.Slot
-	slot := func(name string, t ir.Type, at int) {
-		rows := ir.Of(t.Elem, append([]int{p.bucket.rows()}, t.Dims...)...)
-		if t.Elem == ir.Act {
-			rows.Elem = ir.Elem(p.target.Act)
-		}
-		out = append(out, plan.Slot{Name: name, Type: rows.String(), Offset: at, Bytes: p.bytes(t)})
-	}
 	var local []*live
 	for _, name := range sortedCarried(p.carried, g, names) {
-		slot(name, p.carried[name].typ, p.carried[name].at)
+		c := p.carried[name]
+		out = append(out, plan.Slot{Name: name, Type: p.rowsOf(c.typ), Offset: c.at, Bytes: p.bytes(c.typ)})
 	}
 	for _, n := range g.Nodes {
 		for _, o := range n.Outs {
@@ -69,6 +63,7 @@ func (p *placer) slots(g *ir.Graph, names map[*ir.Value]string, at map[*ir.Node]
 			local = append(local, l)
 		}
 	}
+	local = append(local, p.scratch...)
 	sort.SliceStable(local, func(i, j int) bool { return local[i].bytes > local[j].bytes })
 	offset := map[*live]int{}
 	for i, l := range local {
@@ -85,9 +80,18 @@ func (p *placer) slots(g *ir.Graph, names map[*ir.Value]string, at map[*ir.Node]
 	}
 	sort.SliceStable(local, func(i, j int) bool { return local[i].from < local[j].from })
 	for _, l := range local {
-		slot(l.name, l.v.Type, offset[l])
+		out = append(out, plan.Slot{Name: l.name, Type: l.typ, Offset: offset[l], Bytes: l.bytes})
 	}
 	return out, nil
+}
+
+// rowsOf is a buffer's type: all of the bucket's rows, in the target's element.
+func (p *placer) rowsOf(t ir.Type) string {
+	rows := ir.Of(t.Elem, append([]int{p.bucket.rows()}, t.Dims...)...)
+	if t.Elem == ir.Act {
+		rows.Elem = ir.Elem(p.target.Act)
+	}
+	return rows.String()
 }
 
 // sortedCarried lists the carried buffers that g touches, by place.

@@ -125,7 +125,7 @@ func (l *line) choose(n *ir.Node, d Dims) (*Choice, error) {
 		e    *sum
 		to   *int
 		text string
-	}{{l.grid, &c.Grid, l.Grid}, {l.block, &c.Block, l.Block}, {l.lds, &c.LDS, l.LDS}} {
+	}{{l.grid, &c.Grid, l.Grid}, {l.block, &c.Block, l.Block}, {l.lds, &c.LDS, l.LDS}, {l.scratch, &c.Scratch, l.Scratch}} {
 		if f.e == nil {
 			continue
 		}

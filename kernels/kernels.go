@@ -46,7 +46,10 @@ type Kernel struct {
 	Grid   string // blocks
 	Block  string // threads a block; empty on a CPU: 1
 	LDS    string // bytes of block-shared memory; empty: 0
-	Where  string // on which dims it works: "T == 1 and K % 32 == 0"; empty: on all
+	// Scratch is the bytes of device memory that its blocks tell each other intermediate values by; empty: 0. It is an operand behind
+	// the results: a buffer that lives for this step, and that nothing else reads.
+	Scratch string
+	Where   string // on which dims it works: "T == 1 and K % 32 == 0"; empty: on all
 	// Targets is a glob over the targets' names.
 	Targets string
 	// Rounds says that operands are rounded to 16 bits for matrix units: results are that much less exact.
@@ -76,6 +79,8 @@ type Choice struct {
 	Grid   int
 	Block  int
 	LDS    int
+
+	Scratch int
 }
 
 // LayoutOf is the layout in which the kernel reads operand i, a weight: its own for those in a format, "rows" for
@@ -93,9 +98,13 @@ type Real struct {
 	Value float64
 }
 
-// Ticket is the cell of kernels that finish in their last block: it counts the blocks of one part of a launch. Each part
-// has one of its own, so that such steps may share their launch with others, up to MostParts in all.
-const Ticket = "ticket"
+// Ticket is the cell of kernels that finish in their last block: it counts the blocks of one part of a launch, or, where several
+// blocks are the last of something, such as a head, each of its Tickets numbers counts for one. All are 0 between launches. Each
+// part has a cell of its own, so that such steps may share their launch with others, up to MostParts in all.
+const (
+	Ticket  = "ticket"
+	Tickets = 64
+)
 
 // MostParts is how many steps may share a launch.
 const MostParts = 8
@@ -107,6 +116,7 @@ type line struct {
 	inst             *instance
 	where            *condition
 	grid, block, lds *sum
+	scratch          *sum
 	formats          []string
 	cells            []string
 }
@@ -154,7 +164,7 @@ func parseLine(k *Kernel) (*line, error) {
 	for _, f := range []struct {
 		text string
 		to   **sum
-	}{{k.Grid, &l.grid}, {k.Block, &l.block}, {k.LDS, &l.lds}} {
+	}{{k.Grid, &l.grid}, {k.Block, &l.block}, {k.LDS, &l.lds}, {k.Scratch, &l.scratch}} {
 		if *f.to, err = parseSum(f.text); err != nil {
 			return nil, fmt.Errorf("expression %q: %w", f.text, err)
 		}
@@ -208,7 +218,7 @@ func (l *line) check() error {
 			return fmt.Errorf("format %s has no C++ trait", f)
 		}
 	}
-	sums := slices.Concat([]*sum{l.grid, l.block, l.lds}, axes, l.inst.sums(reals))
+	sums := slices.Concat([]*sum{l.grid, l.block, l.lds, l.scratch}, axes, l.inst.sums(reals))
 	if l.where != nil {
 		for _, c := range l.where.All {
 			sums = append(sums, c.Left, c.Right)

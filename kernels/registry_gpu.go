@@ -28,7 +28,7 @@ var queries = []struct{ where, count, warps string }{
 }
 
 // onGPU are the kernels of templates/gpu.
-var onGPU = slices.Concat(gpuProducts(), gpuAttention(), gpuElementwise(), []Kernel{
+var onGPU = slices.Concat(gpuProducts(), gpuSplitAttention(), gpuAttention(), gpuElementwise(), gpuRotations(), gpuDeltas(), gpuExperts(), []Kernel{
 	{Op: "embed", Sig: "i32[], W[V,D] -> act[D]", Formats: plain, Layout: "x16", Cells: "live",
 		Inst: "embed<W, V, D, T>", Header: "embed.hip", Grid: "T", Block: "256", Targets: gpus},
 	{Op: "embed_norm", Sig: "i32[], W[V,D], f32[D], eps:real -> act[D], act[D]", Formats: plain, Layout: "x16", Cells: "live",
@@ -49,10 +49,6 @@ var onGPU = slices.Concat(gpuProducts(), gpuAttention(), gpuElementwise(), []Ker
 		Inst: "matmul_argmax<W, K, N, 1>", Header: "tail.hip", Grid: "((N+15)/16+7)/8", Block: "256", Where: "T == 1", Targets: gpus},
 	{Op: "sample", Sig: "act[V] -> i32[]", Cells: "pos params rng counts",
 		Inst: "sample<V>", Header: "tail.hip", Grid: "1", Block: "1024", Where: "T == 1 and V <= 524288", Targets: gpus},
-	{Op: "split", Sig: "act[..R,A+B], [A], [B] -> act[..R,A], act[..R,B]", Cells: "live",
-		Inst: "split<R, A, B, T>", Header: "elementwise.hip", Grid: "T", Block: "256", Targets: gpus},
-	{Op: "split", Sig: "act[..R,A+B+D], [A], [B], [D] -> act[..R,A], act[..R,B], act[..R,D]", Cells: "live",
-		Inst: "split3<R, A, B, D, T>", Header: "elementwise.hip", Grid: "T", Block: "256", Targets: gpus},
 })
 
 func gpuProducts() []Kernel {

@@ -108,16 +108,17 @@ func getFloats(b []byte, n int) []float32 {
 type experiment struct {
 	*kernelCase
 	kernelMemory
-	r      *rand.Rand
-	params []*ir.Tensor // of the graph
-	world  *ir.World
-	cache  *pagedCache
-	ins    []int // places, -1 for handles
-	outs   []int
-	cells  map[string]int
-	state  int
-	states []int // places of what else is kept
-	args   []int
+	r       *rand.Rand
+	params  []*ir.Tensor // of the graph
+	world   *ir.World
+	cache   *pagedCache
+	ins     []int // places, -1 for handles
+	outs    []int
+	cells   map[string]int
+	scratch int
+	state   int
+	states  []int // places of what else is kept
+	args    []int
 }
 
 // setUp fills the memory. Result alias[0] has the place of operand alias[1], if alias isn't nil.
@@ -212,6 +213,10 @@ func (c *kernelCase) setUp(b *kernelBench, alias *[2]int) (*experiment, error) {
 			x.args = append(x.args, at)
 		}
 	}
+	if c.choice.Scratch > 0 {
+		x.scratch = x.room("scratch", c.choice.Scratch)
+		x.args = append(x.args, x.scratch)
+	}
 	if x.cache != nil {
 		if history == nil {
 			history = x.cache.randomCache(c.pos, x.r)
@@ -243,7 +248,7 @@ func (x *experiment) cell(name string) (int, error) {
 	case "table":
 		v = x.cache.table
 	case kernels.Ticket:
-		v = make([]int32, 16)
+		v = make([]int32, kernels.Tickets)
 	case "params":
 		v = make([]int32, 8)
 	case "rng":
@@ -355,6 +360,9 @@ func (c *kernelCase) check(b *kernelBench, alias *[2]int) (worst float64, err er
 		return 0, err
 	}
 	worst = max(worst, e)
+	if n := c.choice.Scratch; n > 0 { // what is left there is nobody's affair
+		copy(expected[x.scratch:x.scratch+n], got[x.scratch:])
+	}
 	if !bytes.Equal(got, expected) {
 		for i := range got {
 			if got[i] != expected[i] {

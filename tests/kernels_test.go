@@ -255,6 +255,9 @@ func (c *kernelCase) operands() []int {
 		n++
 	}
 	n += len(c.kept())
+	if c.choice.Scratch > 0 {
+		n++
+	}
 	out := make([]int, n)
 	for i := range out {
 		out[i] = i

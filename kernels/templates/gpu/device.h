@@ -61,6 +61,9 @@ DEVICE void atomic_add(u64 *p, u64 x) { __nvvm_atom_add_gen_ll((long long *)p, (
 
 template <int mask> DEVICE int swap(int x) { return __nvvm_shfl_sync_bfly_i32(-1, x, mask, 31); }
 DEVICE int from_lane(int x, int lane) { return __nvvm_shfl_sync_idx_i32(-1, x, lane, 31); }
+template <int lane> DEVICE int broadcast(int x) { return __nvvm_shfl_sync_idx_i32(-1, x, lane, 31); }
+// What the lanes of this warp have written to shared memory is there for each other. All of them come here.
+DEVICE void warp_barrier() { __nvvm_bar_warp_sync(-1); }
 
 DEVICE float power2(float x) { return __nvvm_ex2_approx_ftz_f(x); }
 DEVICE float log2(float x) { return __nvvm_lg2_approx_ftz_f(x); }
@@ -108,12 +111,25 @@ DEVICE int atomic_add(int *p, int x) { return __hip_atomic_fetch_add(p, x, __ATO
 DEVICE void atomic_max(u64 *p, u64 x) { __hip_atomic_fetch_max(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT); }
 DEVICE void atomic_add(u64 *p, u64 x) { __hip_atomic_fetch_add(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP); }
 
-// Lane i's x goes to lane i ^ mask: within rows of 16 lanes by DPP, across the two rows by permlanex16.
+// Lane i's x goes to lane i ^ mask: within rows of 16 lanes by DPP, across the two rows by permlanex16. Clang 15 moves a permlanex16 under
+// an `if (lane() == 0)` that alone uses it, where the other row is asleep; an empty asm that has to run keeps it where it stands, for nothing.
 template <int mask> DEVICE int swap(int x) {
-  if constexpr (mask == 16) return (int)__builtin_amdgcn_permlanex16(0u, (u32)x, 0x76543210u, 0xfedcba98u, false, false);
-  else return __builtin_amdgcn_update_dpp(0, x, 0x160 | mask, 15, 15, true);
+  if constexpr (mask == 16) {
+    u32 y = __builtin_amdgcn_permlanex16(0u, (u32)x, 0x76543210u, 0xfedcba98u, false, false);
+    asm volatile("" : "+v"(y));
+    return (int)y;
+  } else {
+    return __builtin_amdgcn_update_dpp(0, x, 0x160 | mask, 15, 15, true);
+  }
 }
 DEVICE int from_lane(int x, int lane) { return __builtin_amdgcn_ds_bpermute(4 * lane, x); }
+template <int lane> DEVICE int broadcast(int x) { return __builtin_amdgcn_readlane(x, lane); }
+// A wave's accesses to LDS are done in their order: this holds the compiler alone.
+DEVICE void warp_barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "wavefront");
+  __builtin_amdgcn_wave_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
+}
 
 // The instructions by themselves; clang 15, which is hipcc's, has no such builtins and makes the same of the general ones.
 #if __has_builtin(__builtin_amdgcn_exp2f)
@@ -151,6 +167,7 @@ DEVICE float dot2_bf16(u32 a, u32 b, float c) { return __builtin_amdgcn_fdot2_f3
 
 template <int mask> DEVICE float swap(float x) { return __builtin_bit_cast(float, swap<mask>(__builtin_bit_cast(int, x))); }
 DEVICE float from_lane(float x, int lane) { return __builtin_bit_cast(float, from_lane(__builtin_bit_cast(int, x), lane)); }
+template <int lane> DEVICE float broadcast(float x) { return __builtin_bit_cast(float, broadcast<lane>(__builtin_bit_cast(int, x))); }
 
 DEVICE int lane() { return thread() % warp_size; }
 DEVICE int warp() { return uniform(thread() / warp_size); }
