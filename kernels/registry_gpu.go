@@ -17,10 +17,8 @@ var products = []struct{ where, grid, split string }{
 	{"T > 1", "(N+15)/16 * T", "8"},
 }
 
-// The query heads of a block of attention, which all share a key head, and its warps: of a single row one head by many warps, of several
-// rows all the heads where that's few enough.
+// The query heads of a block of attention, which all share a key head, and its warps. A single row has its own: registry_gpu_attend.go.
 var queries = []struct{ where, count, warps string }{
-	{"T == 1", "1", "32"},
 	{"H / KV <= 4", "H/KV", "8"},
 	{"H / KV % 4 == 0", "4", "8"},
 	{"H / KV % 2 == 0", "2", "8"},
