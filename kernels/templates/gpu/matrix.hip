@@ -17,7 +17,6 @@ typedef f16 h16 __attribute__((ext_vector_type(16)));
 typedef bf16 b16 __attribute__((ext_vector_type(16)));
 typedef u16 s16 __attribute__((ext_vector_type(16)));
 typedef u32 w8 __attribute__((ext_vector_type(8)));
-typedef u32 w2 __attribute__((ext_vector_type(2)));
 typedef float f8 __attribute__((ext_vector_type(8)));
 
 // a and b, rounded to nearest and even, in one word; a is the low half.

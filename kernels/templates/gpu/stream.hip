@@ -205,8 +205,10 @@ template <> struct Stream<BF16> : value_stream<BF16, 8> {
 
 template <> struct Stream<F32> : value_stream<F32, 4> {
   DEVICE void add(int, float *acc) const {
-    UNROLL for (int i = 0; i < loads; i++)
-      UNROLL for (int r = 0; r < 4; r++) acc[r] = fma(__builtin_bit_cast(float, words[i][r]), xs[i], acc[r]);
+    UNROLL for (int i = 0; i < loads; i++) {
+      f4 v = __builtin_bit_cast(f4, words[i]);
+      UNROLL for (int r = 0; r < 4; r++) acc[r] = fma(v[r], xs[i], acc[r]);
+    }
   }
 };
 
@@ -259,7 +261,7 @@ template <class W, int K, int Parts> DEVICE void stream(const float *x, const u8
     auto each = [&](auto what) {
       UNROLL for (int s = 0; s < depth; s++) {
         int step = part * most + s0 + s;
-        if ((most % depth == 0 || s0 + s < most) && (steps % most == 0 || step < steps)) what(f[s], step * S::wide);
+        if ((most % depth == 0 || s0 + s < most) && (steps == most * Parts || step < steps)) what(f[s], step * S::wide);
       }
     };
     each([&](S &f, int k0) { f.template fetch<K>(w, k0, l); });
