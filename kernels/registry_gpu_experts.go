@@ -12,13 +12,13 @@ func gpuExperts() []Kernel {
 	row := func(op, sig, inst, grid, where string) {
 		each = append(each, Kernel{Op: op, Sig: sig, Formats: plain, Layout: "x16", Cells: "live", Inst: inst, Grid: grid, Where: where})
 	}
-	for _, x := range []struct{ operand, perSlot string }{{"act[D]", "0"}, {"act[A,D]", "1"}} {
-		sig := x.operand + ", i32[A], W[E,N,D] -> act[A,N]"
-		inst := "matmul_each<W, E, A, D, N, " + x.perSlot + ", T, "
-		row("matmul_each", sig, inst+"8>", "A * (N/16)", "T == 1 and N % 16 == 0 and D >= 1024")
+	for _, x := range []struct{ operand, perSlot string }{{"act[K]", "0"}, {"act[A,K]", "1"}} {
+		sig := x.operand + ", i32[A], W[E,N,K] -> act[A,N]"
+		inst := "matmul_each<W, E, A, K, N, " + x.perSlot + ", T, "
+		row("matmul_each", sig, inst+"8>", "A * (N/16)", "T == 1 and N % 16 == 0 and K >= 1024")
 		row("matmul_each", sig, inst+"2>", "A * ((N/16+3)/4)", "T == 1 and N % 16 == 0")
 		row("matmul_each", sig, inst+"1>", "T * A * ((N/16+7)/8)", "N % 16 == 0")
-		row("matmul_each", sig, "matmul_each_any<W, E, A, D, N, "+x.perSlot+", T>", "T * A * ((N+7)/8)", "")
+		row("matmul_each", sig, "matmul_each_any<W, E, A, K, N, "+x.perSlot+", T>", "T * A * ((N+7)/8)", "")
 	}
 	const swiglu = "act[D], i32[A], W[E,2*F,D], [F]"
 	row("swiglu_each", swiglu+" -> act[A,F]", "swiglu_each<W, E, A, D, F, T, 8>", "A * (F/16)", "T == 1 and F % 16 == 0")

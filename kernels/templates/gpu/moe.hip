@@ -97,7 +97,7 @@ DEVICE void router(const float *x, const u8 *w, int *ticket, float *l, float *p,
   constexpr int groups = ceil_div(E, 16);
   const int group = block % groups, part = block / groups;
   f4 acc[1] = {f4(0.0f)};
-  dot<W, D, 1>(x, w + group * group_bytes<W, D>, part * warps + warp(), Parts * warps, acc);
+  stream<W, D, Parts * warps>(x, w + group * group_bytes<W, D>, part * warps + warp(), acc[0]);
   finish<warps, 1>(acc, 1, true, [&](int, int i, float s) { scratch[part * groups * 16 + group * 16 + i] = s; });
   if (!last_block(ticket, groups * Parts)) return;
   for (int e = thread(); e < E; e += threads) {
