@@ -47,6 +47,8 @@ struct Arg {
 
 constexpr int warp_size = 32;
 
+DEVICE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
 #if defined(__NVPTX__)
 
 DEVICE int thread() { return __nvvm_read_ptx_sreg_tid_x(); }
@@ -81,6 +83,10 @@ template <int i> DEVICE float ubyte(u32 w) { return __builtin_bit_cast(float, (u
 DEVICE u32 high_halves(float a, float b) { return __nvvm_prmt(__builtin_bit_cast(u32, a), __builtin_bit_cast(u32, b), 0x7632); }
 DEVICE int uniform(int x) { return x; }
 DEVICE void in_order() {}
+// Byte i of a, and of b above it, each in 16 bits.
+DEVICE u32 byte_pair(u32 a, u32 b, int i) { return __nvvm_prmt(a, b, i | (4 + i) << 8) & 0x00ff00ffu; }
+// x within what f16 holds; NaN stays.
+DEVICE float within_half(float x) { return __nvvm_fmax_nan_f(__nvvm_fmin_nan_f(x, 65504), -65504); }
 
 // Matrix units: c[16, 8] += a[16, 16] b[16, 8]. Lane 4 g + t: a has rows g and g + 8 of k = 2 t and 2 t + 1, then the same of k + 8; b column g
 // of k = 2 t ..., 2 t + 8 ...; c rows g and g + 8 of columns 2 t and 2 t + 1.
@@ -147,6 +153,8 @@ template <int i> DEVICE float code(u32 w) { return (float)(w >> 4 * i & 15); }
 template <int i> DEVICE float byte_of(u32 w) { return (float)(int)(signed char)(w >> 8 * i); }
 template <int i> DEVICE float ubyte(u32 w) { return (float)(w >> 8 * i & 255); }
 DEVICE u32 high_halves(float a, float b) { return __builtin_amdgcn_perm(__builtin_bit_cast(u32, b), __builtin_bit_cast(u32, a), 0x07060302u); }
+DEVICE u32 byte_pair(u32 a, u32 b, int i) { return __builtin_amdgcn_perm(b, a, 0x0c040c00u + 0x00010001u * i); }
+DEVICE float within_half(float x) { return fma(x, 0, __builtin_amdgcn_fmed3f(x, -65504, 65504)); }  // of NaN fmed3 makes a number
 // x, which all lanes of a warp know to be the same: the compiler then keeps it, and what follows from it, in scalar registers.
 DEVICE int uniform(int x) { return __builtin_amdgcn_readfirstlane(x); }
 
@@ -175,7 +183,6 @@ DEVICE int warp() { return uniform(thread() / warp_size); }
 DEVICE float exponential(float x) { return power2(x * 1.44269504f); }
 DEVICE float over(float a, float b) { return a * inverse(b); }
 DEVICE float greater(float a, float b) { return a > b ? a : b; }  // b where either is NaN
-DEVICE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
 DEVICE f4 load4(const float *p) { return *(const f4 *)p; }
 DEVICE void store4(float *p, f4 a) { *(f4 *)p = a; }

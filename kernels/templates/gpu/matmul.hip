@@ -2,6 +2,7 @@
 //
 // Grid of all: ceil(ceil(N / 16) / (8 / Split)) · T / R: blocks of 8 warps, R rows of x each (product.hip).
 #pragma once
+#include "gates.hip"
 #include "norm.hip"
 #include "product.hip"
 
@@ -38,12 +39,6 @@ DEVICE void matmul_add_norm(const float *x, const u8 *w, const float *h, const f
   matmul_add<W, K, N, 1, Split>(x, w, h, nullptr, s, block);
   if (last_block(ticket, Place<N, 1, Split>::tiles)) rmsnorm_row<N, Eps>(s, g, n);
 }
-
-// The gates' activations.
-struct Silu { static DEVICE float of(float x) { return over(x, 1 + exponential(-x)); } };
-struct GeluTanh {
-  static DEVICE float of(float x) { return over(x, 1 + exponential(-x * fma(x * x, 2 * 0.79788456f * 0.044715f, 2 * 0.79788456f))); }
-};
 
 // y = act(a · wa) (b · wb), both of N rows; each in its own format.
 template <class Act, class WA, class WB, int K, int N, int T, int Split>

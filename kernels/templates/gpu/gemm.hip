@@ -1,0 +1,265 @@
+// gemm.hip: products of many rows, by matrix units: y[t, n] = Σ x[t, k] w[n, k], and what may follow in the same launch.
+//
+// A block makes BM rows of x times BN rows of w, 32 k at a time. Each warp unpacks one group of 16 rows of w to f16 in shared memory, all threads
+// round x to f16 beside it; while one half of that memory is multiplied the other is filled, from what was loaded before: one barrier a step. A
+// warp has NT × MT tiles of 16 × 16 sums in fp32. w takes the rows' side of the matrix units, so that lanes hold neighbouring outputs.
+//
+// x is rounded to nearest; beyond f16's range it becomes ±65504, so that one outlier costs itself and not the row (NaN stays NaN). w is exact
+// but for the product with its scale, which is rounded: both together have an NMSE of 7e-8.
+//
+// Grid of all: ceil(N / BN) ceil(T / BM), 2 BN threads; the blocks that read the same weights are neighbours, and those past the live rows leave.
+#pragma once
+#include "formats.hip"
+#include "gates.hip"
+#include "matrix.hip"
+
+namespace hipc {
+
+typedef f16 h2 __attribute__((ext_vector_type(2)));
+
+DEVICE h2 splat(f16 x) { return h2{x, x}; }
+// Nibbles i and i + 4 of w, exact.
+DEVICE h2 nibbles16(u32 w, int i, f16 less) { return __builtin_bit_cast(h2, (w >> 4 * i & 0x000f000fu) | 0x64006400u) - splat(less); }
+
+// What a lane unpacks of a step: 16 weights of its warp's group. fetch() asks memory, put() writes them as rows of ld. Eight k lie in the order
+// 0 4 1 5 2 6 3 7 where that saves a shuffle (turned); x is put likewise.
+template <class W> struct Piece;
+
+template <int Block, int Head> struct nibble_piece {
+  static constexpr bool turned = true;
+  w2 words;
+  DEVICE const u8 *codes(const u8 *w, int k0, int l) {
+    const u8 *p = w + (long)(k0 / Block) * (Head + 8 * Block);
+    words = *(const w2 *)(p + Head + k0 % Block * 8 + l * 8);
+    return p;
+  }
+  template <class Value> DEVICE void put_rows(f16 *to, int ld, int l, Value value) const {
+    UNROLL for (int r = 0; r < 2; r++) {
+      w4 v;
+      UNROLL for (int i = 0; i < 4; i++) v[i] = __builtin_bit_cast(u32, value(words[r], i, r));
+      *(w4 *)(to + (l % 8 * 2 + r) * ld + l / 8 * 8) = v;
+    }
+  }
+};
+
+template <> struct Piece<Q4_1> : nibble_piece<32, 64> {
+  h2 d, m;
+  DEVICE void fetch(const u8 *w, int k0, int l) {
+    const u8 *p = codes(w, k0, l) + l % 8 * 4;
+    d = *(const h2 *)p, m = *(const h2 *)(p + 32);
+  }
+  DEVICE void put(f16 *to, int ld, int l) const {
+    put_rows(to, ld, l, [&](u32 w, int i, int r) { return nibbles16(w, i, 1024) * splat(d[r]) + splat(m[r]); });
+  }
+};
+
+template <> struct Piece<Q4_0> : nibble_piece<32, 32> {
+  h2 d;
+  DEVICE void fetch(const u8 *w, int k0, int l) { d = *(const h2 *)(codes(w, k0, l) + l % 8 * 4); }
+  DEVICE void put(f16 *to, int ld, int l) const {
+    put_rows(to, ld, l, [&](u32 w, int i, int r) { return nibbles16(w, i, 1032) * splat(d[r]); });
+  }
+};
+
+template <int G> struct Piece<I4<G>> : nibble_piece<G, 64> {
+  h2 d;
+  u16 z;
+  DEVICE void fetch(const u8 *w, int k0, int l) {
+    const u8 *p = this->codes(w, k0, l);
+    d = *(const h2 *)(p + l % 8 * 4), z = *(const u16 *)(p + 32 + l % 8 * 2);
+  }
+  DEVICE void put(f16 *to, int ld, int l) const {
+    u32 zeros = (z & 255) | (z & 0xff00u) << 8 | 0x64006400u;
+    h2 less = __builtin_bit_cast(h2, zeros);  // 1024 + zero point: below 2048, exact
+    this->put_rows(to, ld, l, [&](u32 w, int i, int r) { return nibbles16(w, i, less[r]) * splat(d[r]); });
+  }
+};
+
+// Formats of one value after another: four rows of four k.
+struct value_piece {
+  static constexpr bool turned = false;
+  template <class Pair> static DEVICE void put_rows(f16 *to, int ld, int l, Pair pair) {
+    UNROLL for (int r = 0; r < 4; r++) {
+      w2 v = {pair(r, 0), pair(r, 2)};
+      *(w2 *)(to + (l % 4 * 4 + r) * ld + l / 4 * 4) = v;
+    }
+  }
+};
+
+template <> struct Piece<F16> : value_piece {
+  h4 v[4];
+  DEVICE void fetch(const u8 *w, int k0, int l) {
+    UNROLL for (int j = 0; j < 4; j++) v[j] = *(const h4 *)(w + (long)k0 * 32 + (l / 4 * 4 + j) * 32 + l % 4 * 8);
+  }
+  DEVICE void put(f16 *to, int ld, int l) const {
+    put_rows(to, ld, l, [&](int r, int k) { return __builtin_bit_cast(u32, h2{v[k][r], v[k + 1][r]}); });
+  }
+};
+
+// As f16: exact, but below 6e-5 the last bits go, to a 3e-8th.
+template <> struct Piece<BF16> : value_piece {
+  s4 v[4];
+  DEVICE void fetch(const u8 *w, int k0, int l) {
+    UNROLL for (int j = 0; j < 4; j++) v[j] = *(const s4 *)(w + (long)k0 * 32 + (l / 4 * 4 + j) * 32 + l % 4 * 8);
+  }
+  DEVICE void put(f16 *to, int ld, int l) const {
+    put_rows(to, ld, l, [&](int r, int k) { return pair<f16>(brain(v[k][r]), brain(v[k + 1][r])); });
+  }
+};
+
+template <> struct Piece<Q8_0> : value_piece {
+  u32 v[4];
+  h4 d;
+  DEVICE void fetch(const u8 *w, int k0, int l) {
+    const u8 *p = w + (long)(k0 / 32) * Q8_0::bytes;
+    d = *(const h4 *)(p + l % 4 * 8);
+    UNROLL for (int j = 0; j < 4; j++) v[j] = *(const u32 *)(p + 32 + (l / 4 * 4 + j) * 16 + l % 4 * 4);
+  }
+  DEVICE void put(f16 *to, int ld, int l) const {
+    put_rows(to, ld, l, [&](int r, int k) {
+      u32 both = byte_pair(v[k] ^ 0x80808080u, v[k + 1] ^ 0x80808080u, r) | 0x64006400u;
+      return __builtin_bit_cast(u32, (__builtin_bit_cast(h2, both) - splat(1152)) * splat(d[r]));
+    });
+  }
+};
+
+// The shape of a block. Warps are BN / 16: BN / 16 / NT side by side over n, NT over rows.
+template <int M, int N> struct Shape {
+  static constexpr int BM = M, BN = N, NT = BM >= 128 ? 4 : BM >= 64 ? 2 : 1, MT = BM / 16 / NT, threads = 2 * BN;
+  static constexpr int ld = 40;  // 32 k, and 16 bytes for the banks' sake
+  static constexpr int half = (BM + BN) * ld;
+  static DEVICE int first_n() { return warp() % (BN / 16 / NT) * NT * 16; }
+  static DEVICE int first_row() { return warp() / (BN / 16 / NT) * MT * 16; }
+};
+
+template <class S> struct Sums {
+  Tile t[S::NT][S::MT];
+  DEVICE Sums() { UNROLL for (int i = 0; i < S::NT; i++) UNROLL for (int j = 0; j < S::MT; j++) t[i][j].v = f8(0.0f); }
+  // end(row, n, i-th sum) within the block's.
+  template <class End> static DEVICE void each(End end) {
+    UNROLL for (int j = 0; j < S::MT; j++) UNROLL for (int i = 0; i < S::NT; i++) UNROLL for (int v = 0; v < 8; v++)
+      end(S::first_row() + 16 * j + Tile::col(v), S::first_n() + 16 * i + Tile::row(Tile::slot(v)), i, j, v);
+  }
+};
+
+// One for all formats of a kernel: they come one after the other.
+template <class S> DEVICE f16 *gemm_memory() {
+  static SHARED __attribute__((aligned(16))) f16 m[2 * S::half];
+  return m;
+}
+
+// Eight values of a row of x, in f16.
+template <bool turned> DEVICE w4 rounded(f4 a, f4 b) {
+  UNROLL for (int i = 0; i < 4; i++) a[i] = within_half(a[i]), b[i] = within_half(b[i]);
+  if constexpr (turned) return w4{pair<f16>(a[0], b[0]), pair<f16>(a[1], b[1]), pair<f16>(a[2], b[2]), pair<f16>(a[3], b[3])};
+  else return w4{pair<f16>(a[0], a[1]), pair<f16>(a[2], a[3]), pair<f16>(b[0], b[1]), pair<f16>(b[2], b[3])};
+}
+
+// sums += rows of x times groups of w from the first of `groups` on; row(i) is where the block's i-th row of x is. All threads of the block;
+// shared memory is in use until the next barrier.
+template <class S, class W, int K, class Row> DEVICE void gemm(Sums<S> &sums, Row row, const u8 *w, int groups) {
+  static_assert(K % 32 == 0 && K % W::block == 0, "K must be whole steps");
+  constexpr int chunks = S::BM * 4, each = ceil_div(chunks, S::threads);
+  f16 *memory = gemm_memory<S>();
+  const int l = lane();
+  w += (long)(warp() < groups ? warp() : groups - 1) * group_bytes<W, K>;
+  const float *from[each];
+  UNROLL for (int i = 0; i < each; i++) {
+    int c = thread() + i * S::threads;
+    from[i] = row(c < chunks ? c / 4 : 0) + c % 4 * 8;
+  }
+  Piece<W> piece;
+  f4 xs[each][2];
+  auto fetch = [&](int k0) {
+    piece.fetch(w, k0, l);
+    UNROLL for (int i = 0; i < each; i++) xs[i][0] = load4(from[i] + k0), xs[i][1] = load4(from[i] + k0 + 4);
+  };
+  fetch(0);
+  int side = 0;
+  // Unrolled, a short K's steps are mixed until registers run out.
+  _Pragma("nounroll") for (int k0 = 0; k0 < K; k0 += 32, side ^= 1) {
+    f16 *a = memory + side * S::half, *b = a + S::BN * S::ld;
+    piece.put(a + warp() * 16 * S::ld, S::ld, l);
+    UNROLL for (int i = 0; i < each; i++) {
+      int c = thread() + i * S::threads;
+      if (chunks % S::threads == 0 || c < chunks) *(w4 *)(b + c / 4 * S::ld + c % 4 * 8) = rounded<Piece<W>::turned>(xs[i][0], xs[i][1]);
+    }
+    barrier();
+    if (k0 + 32 < K) fetch(k0 + 32);
+    UNROLL for (int k = 0; k < 32; k += 16) {
+      Rows<f16> r[S::NT];
+      UNROLL for (int i = 0; i < S::NT; i++) r[i] = load_rows(a + (S::first_n() + 16 * i) * S::ld + k, S::ld);
+      UNROLL for (int j = 0; j < S::MT; j++) {
+        Cols<f16> c = load_cols(b + (S::first_row() + 16 * j) * S::ld + k, S::ld);
+        UNROLL for (int i = 0; i < S::NT; i++) multiply(sums.t[i][j], r[i], c);
+      }
+    }
+  }
+}
+
+// The place of a block among the tiles of N outputs of T rows.
+template <class S, int N, int T> struct Area {
+  static constexpr int tall = ceil_div(T, S::BM);
+  int row, n, live;
+  DEVICE Area(const int *live, int block) : row(block % tall * S::BM), n(block / tall * S::BN), live(live_rows<T>(live)) {}
+  DEVICE bool dead() const { return row >= live; }
+  template <int K> DEVICE auto rows(const float *x) const {
+    return [x, row = this->row](int i) { return x + (long)(row + i < T ? row + i : T - 1) * K; };
+  }
+  template <class W, int K> DEVICE const u8 *weights(const u8 *w) const { return w + n / 16 * group_bytes<W, K>; }
+  DEVICE int groups() const { return ceil_div(N, 16) - n / 16; }
+  // end(t, n, i, j, v) of live rows and outputs below N.
+  template <class End> DEVICE void each(End end) const {
+    Sums<S>::each([&](int r, int c, int i, int j, int v) {
+      if (row + r < live && (N % S::BN == 0 || n + c < N)) end(row + r, n + c, i, j, v);
+    });
+  }
+};
+
+template <class W, int K, int N, int T, int BM, int BN> DEVICE void matmul_tiles(const float *x, const u8 *w, const int *live, float *y, int block) {
+  typedef Shape<BM, BN> S;
+  Area<S, N, T> area(live, block);
+  if (area.dead()) return;
+  Sums<S> s;
+  gemm<S, W, K>(s, area.template rows<K>(x), area.template weights<W, K>(w), area.groups());
+  area.each([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = s.t[i][j].v[v]; });
+}
+
+// y = h + x · w. y may be h.
+template <class W, int K, int N, int T, int BM, int BN>
+DEVICE void matmul_add_tiles(const float *x, const u8 *w, const float *h, const int *live, float *y, int block) {
+  typedef Shape<BM, BN> S;
+  Area<S, N, T> area(live, block);
+  if (area.dead()) return;
+  Sums<S> s;
+  gemm<S, W, K>(s, area.template rows<K>(x), area.template weights<W, K>(w), area.groups());
+  area.each([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = h[(long)t * N + n] + s.t[i][j].v[v]; });
+}
+
+// y = act(a · wa) (b · wb), one product after the other: both sums stay in registers.
+template <class Act, class WA, class WB, int K, int N, int T, int BM, int BN>
+DEVICE void gated_tiles(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {
+  typedef Shape<BM, BN> S;
+  Area<S, N, T> area(live, block);
+  if (area.dead()) return;
+  Sums<S> g, u;
+  gemm<S, WA, K>(g, area.template rows<K>(a), area.template weights<WA, K>(wa), area.groups());
+  barrier();
+  gemm<S, WB, K>(u, area.template rows<K>(b), area.template weights<WB, K>(wb), area.groups());
+  area.each([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = Act::of(g.t[i][j].v[v]) * u.t[i][j].v[v]; });
+}
+
+template <class WG, class WU, int K, int N, int T, int BM, int BN>
+DEVICE void swiglu_tiles(const float *x, const u8 *wg, const u8 *wu, const int *live, float *y, int block) {
+  gated_tiles<Silu, WG, WU, K, N, T, BM, BN>(x, wg, x, wu, live, y, block);
+}
+template <class WG, class WU, int K, int N, int T, int BM, int BN>
+DEVICE void geglu_tiles(const float *x, const u8 *wg, const u8 *wu, const int *live, float *y, int block) {
+  gated_tiles<GeluTanh, WG, WU, K, N, T, BM, BN>(x, wg, x, wu, live, y, block);
+}
+template <class WA, class WB, int K, int N, int T, int BM, int BN>
+DEVICE void swiglu2_tiles(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {
+  gated_tiles<Silu, WA, WB, K, N, T, BM, BN>(a, wa, b, wb, live, y, block);
+}
+
+}  // namespace hipc
