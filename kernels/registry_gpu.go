@@ -26,7 +26,7 @@ var queries = []struct{ where, count, warps string }{
 }
 
 // onGPU are the kernels of templates/gpu.
-var onGPU = slices.Concat(gpuTiles(), gpuProducts(), gpuSplitAttention(), gpuAttention(), gpuElementwise(), gpuRotations(), gpuDeltas(), gpuExperts(), []Kernel{
+var onGPU = slices.Concat(gpuPrefill(), gpuTiles(), gpuProducts(), gpuSplitAttention(), gpuAttention(), gpuElementwise(), gpuRotations(), gpuDeltas(), gpuExperts(), []Kernel{
 	{Op: "embed", Sig: "i32[], W[V,D] -> act[D]", Formats: plain, Layout: "x16", Cells: "live",
 		Inst: "embed<W, V, D, T>", Header: "embed.hip", Grid: "T", Block: "256", Targets: gpus},
 	{Op: "embed_norm", Sig: "i32[], W[V,D], f32[D], eps:real -> act[D], act[D]", Formats: plain, Layout: "x16", Cells: "live",

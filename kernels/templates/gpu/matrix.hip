@@ -107,13 +107,22 @@ template <class E> DEVICE Rows<E> as_rows(const Tile &t) {
   return {{pair<E>(t.v[0], t.v[1]), pair<E>(t.v[2], t.v[3]), pair<E>(t.v[4], t.v[5]), pair<E>(t.v[6], t.v[7])}};
 }
 
-// 16 bytes from memory to shared memory; they are there after copies_wait and a barrier. Copies between two calls of copies_end are a
-// group; copies_wait<n> waits until only the last n groups are under way.
-DEVICE void copy16(void *to, const void *from) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from) : "memory");
+// 16 bytes from memory to shared memory, or zeros; they are there after copies_wait and a barrier. Copies between two calls of copies_end
+// are a group; copies_wait<n> waits until only the last n groups are under way.
+DEVICE void copy16(void *to, const void *from, bool there = true) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(there ? 16 : 0) : "memory");
 }
 DEVICE void copies_end() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int n> DEVICE void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory"); }
+
+// n copies that are started early and land where they were started for: start(i, to, from, there) ... land(i, to), copies_wait, barrier.
+template <int n> struct Carried {
+  DEVICE void start(int, void *to, const void *from, bool there) { copy16(to, from, there); }
+  DEVICE void land(int, void *to) {}
+};
+
+// Whether load_cols_across costs no more than load_cols.
+constexpr bool across_is_free = true;
 
 #else
 
@@ -167,9 +176,17 @@ template <class E> DEVICE Rows<E> as_rows(const Tile &t) {
   return a;
 }
 
-DEVICE void copy16(void *to, const void *from) { *(w4 *)to = *(const w4 *)from; }
+DEVICE void copy16(void *to, const void *from, bool there = true) { *(w4 *)to = there ? *(const w4 *)from : w4(0u); }
 DEVICE void copies_end() {}
 template <int n> DEVICE void copies_wait() {}
+
+template <int n> struct Carried {
+  w4 held[n];
+  DEVICE void start(int i, void *, const void *from, bool there) { held[i] = there ? *(const w4 *)from : w4(0u); }
+  DEVICE void land(int i, void *to) { *(w4 *)to = held[i]; }
+};
+
+constexpr bool across_is_free = false;
 
 #endif
 

@@ -1,0 +1,29 @@
+package kernels
+
+// Of many rows attention and the delta rule are taken by matrix units. A row of the table is for one family: tiles of keys are as large as
+// registers and shared memory allow there.
+
+// flashes are the tiles of attention: which heads, on which targets, into how many warps a head's width is cut, keys a tile, bytes of
+// shared memory.
+var flashes = []struct{ where, targets, split, keys, bytes string }{
+	{"D <= 64", "gfx*", "1", "32", "2 * (32*(D+8) + D*40)"},
+	{"D % 32 == 0", "gfx*", "2", "32", "2 * (32*(D+8) + D*40) + 16384"},
+	{"D <= 128", "sm_*", "1", "64", "256 * (D+8)"},
+	{"D % 32 == 0", "sm_*", "2", "32", "128 * (D+8) + 16384"},
+}
+
+// prefill says from how many rows on: a block takes 64.
+const prefill = "T >= 32 and S == 1 and D % 16 == 0 and D >= 32 and D <= 256 and H % KV == 0 and P % 64 == 0 and "
+
+func gpuPrefill() []Kernel {
+	var list []Kernel
+	for _, f := range flashes {
+		row := func(op, sig, template string) {
+			list = append(list, Kernel{Op: op, Sig: sig, Cells: "pos live table", Inst: template + "<H, KV, D, P, scale, window, 1, " + f.split + ", " + f.keys + ", T>",
+				Header: "flash.hip", Grid: "(T+63)/64 * H", Block: "128 * " + f.split, LDS: f.bytes, Where: prefill + f.where, Targets: f.targets, Rounds: true})
+		}
+		row("attend_kv", "act[H,D], kv[KV,D], scale:real, window:int -> act[H,D]", "flash")
+		row("attend_gate", "act[H,D], kv[KV,D], act[H,D], scale:real, window:int -> act[H,D]", "flash_gate")
+	}
+	return list
+}
