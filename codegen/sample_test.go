@@ -91,7 +91,7 @@ var entries = []Entry{
 	{Name: "one", Parts: []EntryPart{{Inst: "scale<7, r1em05>", Header: "scale.h", Args: []int{0, 1}, Grid: 3}}},
 }
 
-var reals = []Real{{"r05", 0.5}, {"r1em05", 1e-5}, {"r05", 0.5}}
+var reals = []Real{{Name: "r05", Text: "0.5"}, {Name: "r1em05", Text: "1e-05"}, {Name: "r05", Text: "0.5"}}
 
 // scale.h: y[block] = N x[block] + A, and a second instance stays a function of its own.
 var scale = fstest.MapFS{

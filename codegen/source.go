@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -29,10 +28,11 @@ type EntryPart struct {
 	Grid   int    // blocks
 }
 
-// A Real is a real number that is an argument of templates, under a name: eps_1em05 is 1e-05.
+// A Real is a real number that is an argument of templates, or a list of some, under a name: r1em05 is 1e-05.
 type Real struct {
-	Name  string
-	Value float64
+	Name string
+	Text string // as in C++, the values of a list with commas
+	List bool
 }
 
 // Source writes the target's kernels: includes, reals and entries, each sorted by name, so that two models' sources differ
@@ -51,7 +51,11 @@ func Source(t *Target, model string, entries []Entry, reals []Real) []byte {
 	fmt.Fprintf(&b, "\nnamespace hipc {\n\n")
 	reals = once(reals, func(r Real) string { return r.Name })
 	for _, r := range reals {
-		fmt.Fprintf(&b, "HIPC_REAL(%s, %s)\n", r.Name, strconv.FormatFloat(r.Value, 'g', -1, 64))
+		macro := "HIPC_REAL"
+		if r.List {
+			macro = "HIPC_LIST"
+		}
+		fmt.Fprintf(&b, "%s(%s, %s)\n", macro, r.Name, r.Text)
 	}
 	if len(reals) > 0 {
 		fmt.Fprintf(&b, "\n")

@@ -209,7 +209,8 @@ func (c *compilation) elaborate() (err error) {
 			return err
 		}
 	}
-	if c.model, c.sources, err = c.text.elaborate(c.ckpt, c.opts.Set); err != nil {
+	c.context = contextOf(c.ckpt, c.opts.Context)
+	if c.model, c.sources, err = c.text.elaborate(c.ckpt, c.opts.Set, c.context); err != nil {
 		return c.text.fitting(err, c.ckpt)
 	}
 	c.sources.random = random
@@ -218,16 +219,29 @@ func (c *compilation) elaborate() (err error) {
 		return fmt.Errorf("logits are %s, want one axis, the vocabulary", logits)
 	}
 	c.vocab = logits.Dims[0]
-	c.context = c.opts.Context
-	if c.context == 0 {
-		c.context = DefaultContext
-		if c.ckpt != nil {
-			if n, ok := number(c.ckpt.Config(), "max_position_embeddings"); ok && n >= 1 {
-				c.context = min(c.context, int(n))
-			}
+	return nil
+}
+
+// contextOf is for how many tokens a checkpoint is compiled: as asked, or as it says, at most DefaultContext. One that has
+// other frequencies for contexts beyond its original one (LongRoPE) is compiled for that: asking for more takes the others.
+func contextOf(ckpt *weights.Checkpoint, asked int) int {
+	context := DefaultContext
+	switch {
+	case asked != 0:
+		return asked
+	case ckpt == nil:
+		return context
+	}
+	fields := []string{"max_position_embeddings"}
+	if _, ok := ckpt.Config().Lookup("long_factor"); ok {
+		fields = append(fields, "original_max_position_embeddings")
+	}
+	for _, f := range fields {
+		if n, ok := number(ckpt.Config(), f); ok && n >= 1 {
+			context = min(context, int(n))
 		}
 	}
-	return nil
+	return context
 }
 
 func (c *compilation) lower() (err error) {

@@ -24,7 +24,8 @@ type sourceMap struct {
 }
 
 // elaborate makes the graph of a model text, with the formats of the checkpoint, or of the text without one.
-func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string) (*ir.Model, *sourceMap, error) {
+// context is for how many tokens.
+func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string, context int) (*ir.Model, *sourceMap, error) {
 	src := &sourceMap{text: t, ckpt: ckpt, tensor: map[string]source{}, used: map[string]bool{}}
 	var config weights.Config
 	if ckpt != nil {
@@ -36,7 +37,7 @@ func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string) (*ir.M
 			return nil, nil, err
 		}
 	}
-	nums, err := t.numbers(config, set)
+	nums, lists, err := t.numbers(config, set, context)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -46,7 +47,7 @@ func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string) (*ir.M
 		}
 	}
 	src.nums = nums
-	b := &ir.Builder{Nums: nums, Resolve: src.resolve, List: func(field string) []string { return names(config, field) }}
+	b := &ir.Builder{Nums: nums, Lists: lists, Resolve: src.resolve, List: func(field string) []string { return names(config, field) }}
 	m, err := b.Build(t.Name, t.Graph)
 	if err != nil {
 		return nil, nil, err

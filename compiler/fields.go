@@ -1,9 +1,12 @@
 package compiler
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,79 +15,186 @@ import (
 	"hipc/runtime/weights"
 )
 
-// numbers gives every dim and real its value: what --set says, else the checkpoint's config, else what is published.
-func (t *Text) numbers(config weights.Config, set map[string]string) (map[string]float64, error) {
-	nums := map[string]float64{}
+// An Alternative is what a dim or a real may be read from: an expression over fields of the config, the dims and reals above
+// it, and context, the number of tokens that is compiled for; or whether a field has one of some values, 1 or 0.
+type Alternative struct {
+	Expr *syntax.Expr
+	Is   []string        // "rope_type is yarn or su": the values that give 1
+	If   [2]*syntax.Expr // "… if context > original": it counts only where this holds
+}
+
+// parseAlternative reads EXPR, EXPR if EXPR > EXPR, or FIELD is VALUE or VALUE.
+func parseAlternative(text string, pos syntax.Pos) (a Alternative, err error) {
+	text, condition, two := strings.Cut(text, " if ")
+	field, values, is := strings.Cut(text, " is ")
+	if a.Expr, err = syntax.ParseExpr(field, pos); err != nil {
+		return a, err
+	}
+	if is {
+		for _, v := range strings.Split(values, " or ") {
+			a.Is = append(a.Is, strings.TrimSpace(v))
+		}
+		if fieldOf(a.Expr) == "" || slices.ContainsFunc(a.Is, func(v string) bool { return v == "" || strings.Contains(v, " ") }) {
+			return a, syntax.Errorf(pos, "%q: want FIELD is VALUE, or FIELD is VALUE or VALUE", strings.TrimSpace(text))
+		}
+	}
+	if two {
+		pos.Col += len(text) + len(" if ")
+		left, right, ok := strings.Cut(condition, ">")
+		if !ok {
+			return a, syntax.Errorf(pos, "if %s: want a comparison, A > B", strings.TrimSpace(condition))
+		}
+		if a.If[0], err = syntax.ParseExpr(left, pos); err != nil {
+			return a, err
+		}
+		pos.Col += len(left) + 1
+		a.If[1], err = syntax.ParseExpr(right, pos)
+	}
+	return a, err
+}
+
+// fieldOf is the field that e consists of, if it's nothing else.
+func fieldOf(e *syntax.Expr) string {
+	if u := e.Left.Left; len(e.Rest) == 0 && len(e.Left.Rest) == 0 && !u.Minus && u.Primary.Name != "" {
+		return strings.Join(append([]string{u.Primary.Name}, u.Primary.Member...), ".")
+	}
+	return ""
+}
+
+// numbers gives every dim and real its value: what --set says, else the checkpoint's config, else what is published. A
+// real whose field is a list is one.
+func (t *Text) numbers(config weights.Config, set map[string]string, context int) (map[string]float64, map[string][]float64, error) {
+	nums, lists := map[string]float64{}, map[string][]float64{}
 	var errs syntax.Errors
 	left := maps.Clone(set)
 	var names []string
 	for _, f := range slices.Concat(t.Dims, t.Reals) {
-		names = append(names, f.Name)
-		if _, twice := nums[f.Name]; twice {
+		if slices.Contains(names, f.Name) {
 			errs.Add(syntax.Errorf(f.Pos, "%s is both a dim and a real", f.Name))
 		}
-		x, err := f.value(config, nums, left)
+		names = append(names, f.Name)
+		x, list, err := f.value(config, func(name string) (float64, bool) {
+			v, ok := nums[name]
+			if !ok && name == "context" {
+				return float64(context), true
+			}
+			if !ok {
+				v, ok = number(config, name)
+			}
+			return v, ok
+		}, left)
 		errs.Add(err)
-		nums[f.Name] = x
+		if nums[f.Name] = x; list != nil {
+			delete(nums, f.Name)
+			lists[f.Name] = list
+		}
 		delete(left, f.Name)
 	}
 	for _, f := range t.Dims {
-		if x := nums[f.Name]; len(errs) == 0 && (x != float64(int(x)) || x < 0) {
+		if x := nums[f.Name]; len(errs) == 0 && (x != float64(int(x)) || x < 0 || lists[f.Name] != nil) {
 			errs.Add(syntax.Errorf(f.Pos, "%s is %v: a dim is a whole number", f.Name, x))
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(left)) {
 		errs.Add(fmt.Errorf("--set %s=%s: the model has no dim or real %s%s", n, left[n], n, syntax.DidYouMean(n, names)))
 	}
-	return nums, errs.Err()
+	return nums, lists, errs.Err()
 }
 
 // value evaluates the first alternative whose names are all there: dims and reals that stand above, or fields.
-func (f *Field) value(config weights.Config, above map[string]float64, set map[string]string) (float64, error) {
+func (f *Field) value(config weights.Config, named func(string) (float64, bool), set map[string]string) (float64, []float64, error) {
 	if s, ok := set[f.Name]; ok {
 		x, err := strconv.ParseFloat(s, 64)
 		if err != nil {
-			return 1, fmt.Errorf("--set %s=%s: want a number", f.Name, s)
+			return 1, nil, fmt.Errorf("--set %s=%s: want a number", f.Name, s)
 		}
-		return x, nil
+		return x, nil, nil
 	}
 	if len(f.Alternatives) == 0 || config == nil {
 		if !f.HasValue {
-			return 1, syntax.Errorf(f.Pos, "%s has no published value: give --weights, --set %s=… or write = VALUE", f.Name, f.Name)
+			return 1, nil, syntax.Errorf(f.Pos, "%s has no published value: give --weights, --set %s=… or write = VALUE", f.Name, f.Name)
 		}
-		return f.Value, nil
+		return f.Value, nil, nil
 	}
 	var missing []string
-	for _, e := range f.Alternatives {
+	for _, a := range f.Alternatives {
 		absent := ""
-		x, err := arithmetic(e, func(name string) (float64, bool) {
-			v, ok := above[name]
-			if !ok {
-				v, ok = number(config, name)
-			}
+		x, list, err := a.value(config, func(name string) (float64, bool) {
+			v, ok := named(name)
 			if !ok {
 				absent = name
 			}
 			return v, ok
 		})
-		if err == nil {
-			return x, nil
-		}
-		if absent == "" {
-			return 1, err
+		switch {
+		case err == nil:
+			return x, list, nil
+		case err == errNot && absent == "":
+			continue
+		case absent == "":
+			return 1, nil, err
 		}
 		missing = append(missing, absent)
 	}
-	return 1, syntax.Errorf(f.Pos, "the checkpoint's config has no %s, which %s is read from: it's no model of this family, or give --set %s=…",
+	return 1, nil, syntax.Errorf(f.Pos, "the checkpoint's config has no %s, which %s is read from: it's no model of this family, or give --set %s=…",
 		strings.Join(missing, " and no "), f.Name, f.Name)
+}
+
+// errNot is that an alternative's condition doesn't hold.
+var errNot = errors.New("the condition doesn't hold")
+
+func (a Alternative) value(config weights.Config, named func(string) (float64, bool)) (float64, []float64, error) {
+	field := fieldOf(a.Expr)
+	if a.Is != nil {
+		v, ok := config.Lookup(field)
+		if !ok {
+			named(field) // which says that it's absent
+			return 0, nil, errNot
+		}
+		if slices.Contains(a.Is, fmt.Sprint(v)) {
+			return 1, nil, nil
+		}
+		return 0, nil, nil
+	}
+	if a.If[0] != nil {
+		x, err := arithmetic(a.If[0], named)
+		y, err2 := arithmetic(a.If[1], named)
+		if err != nil || err2 != nil {
+			return 0, nil, cmp.Or(err, err2)
+		}
+		if x <= y {
+			return 0, nil, errNot
+		}
+	}
+	if list := reals(config, field); field != "" && list != nil {
+		return 0, list, nil
+	}
+	x, err := arithmetic(a.Expr, named)
+	return x, nil, err
+}
+
+// reals is a list of numbers in a config, nil where there's none.
+func reals(c weights.Config, field string) []float64 {
+	v, _ := c.Lookup(field)
+	list, _ := v.([]any)
+	var out []float64
+	for _, x := range list {
+		n, ok := numeric(x)
+		if !ok {
+			return nil
+		}
+		out = append(out, n)
+	}
+	return out
 }
 
 // number is a numeric field of a config.
 func number(c weights.Config, field string) (float64, bool) {
-	v, ok := c.Lookup(field)
-	if !ok {
-		return 0, false
-	}
+	v, _ := c.Lookup(field)
+	return numeric(v)
+}
+
+func numeric(v any) (float64, bool) {
 	switch x := v.(type) {
 	case json.Number:
 		f, err := x.Float64()
@@ -173,6 +283,8 @@ func product(t *syntax.Term, name func(string) (float64, bool)) (float64, error)
 	return x, err
 }
 
+var functions = map[string]func(float64) float64{"log": math.Log, "sqrt": math.Sqrt}
+
 func factor(u *syntax.Unary, name func(string) (float64, bool)) (float64, error) {
 	p := u.Primary
 	var x float64
@@ -188,8 +300,12 @@ func factor(u *syntax.Unary, name func(string) (float64, bool)) (float64, error)
 		x, err = syntax.Number(p.Number)
 	case p.Paren != nil:
 		x, err = arithmetic(p.Paren, name)
+	case p.Call != nil && functions[p.Call.Name] != nil && len(p.Call.Args) == 1:
+		if x, err = arithmetic(p.Call.Args[0].Expr, name); err == nil {
+			x = functions[p.Call.Name](x)
+		}
 	default:
-		err = syntax.Errorf(syntax.At(p.Pos), "want fields of the config, numbers, + - * / and parentheses")
+		err = syntax.Errorf(syntax.At(p.Pos), "want fields of the config, numbers, + - * /, parentheses, log and sqrt")
 	}
 	if u.Minus {
 		x = -x

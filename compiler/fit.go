@@ -27,7 +27,7 @@ func (t *Text) fitting(err error, ckpt *weights.Checkpoint) error {
 		if bad != nil || other.Name == t.Name || !other.names(ckpt.Config()) {
 			continue
 		}
-		if _, _, bad := other.elaborate(ckpt, nil); bad == nil {
+		if _, _, bad := other.elaborate(ckpt, nil, contextOf(ckpt, 0)); bad == nil {
 			fits = append(fits, f)
 		}
 	}

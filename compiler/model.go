@@ -33,7 +33,7 @@ type Text struct {
 type Field struct {
 	Name         string
 	Pos          syntax.Pos
-	Alternatives []*syntax.Expr // the first whose fields are all there counts
+	Alternatives []Alternative // the first whose fields are all there, and whose condition holds, counts
 	Value        float64
 	HasValue     bool
 }
@@ -201,12 +201,12 @@ func (r *reader) fields(n *yaml.Node, what string) []Field {
 		col := v.Column
 		for _, alt := range strings.Split(text, "|") {
 			if strings.TrimSpace(alt) != "" {
-				e, err := syntax.ParseExpr(alt, syntax.Pos{File: r.t.File, Line: v.Line, Col: col})
+				a, err := parseAlternative(alt, syntax.Pos{File: r.t.File, Line: v.Line, Col: col})
 				if err != nil {
 					r.errs.Add(err)
 					return
 				}
-				f.Alternatives = append(f.Alternatives, e)
+				f.Alternatives = append(f.Alternatives, a)
 			}
 			col += len(alt) + 1
 		}

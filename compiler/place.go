@@ -243,7 +243,7 @@ func (p *placer) step(group []*ir.Node, number int, names map[*ir.Value]string, 
 		s.Block = max(s.Block, c.Block)
 		s.LDS = max(s.LDS, c.LDS)
 		for _, r := range c.Reals {
-			p.reals[r.Name] = codegen.Real{Name: r.Name, Value: r.Value}
+			p.reals[r.Name] = codegen.Real(r)
 		}
 		parts = append(parts, kernels.Step{Node: n, Choice: c, Rows: p.bucket.rows()})
 	}

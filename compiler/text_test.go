@@ -32,7 +32,7 @@ func TestModelErrors(t *testing.T) {
 			if err != nil {
 				return nil, nil, err
 			}
-			return txt.elaborate(nil, nil)
+			return txt.elaborate(nil, nil, DefaultContext)
 		}()
 		var list syntax.Errors
 		list.Add(err)
@@ -56,7 +56,7 @@ func TestErrorIsRenderedWithLineAndCaret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = txt.elaborate(nil, nil)
+	_, _, err = txt.elaborate(nil, nil, DefaultContext)
 	got := syntax.Render(err, func(string) (string, bool) { return src, true })
 	want := "m.yaml:4:24: no op or block is called rmsnrm; did you mean rmsnorm?\n" +
 		"      block layer(h) = h + rmsnrm(h, @norm, 1e-5)\n" +
@@ -76,7 +76,7 @@ func TestAtMostTenErrorsSorted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = txt.elaborate(nil, nil)
+	_, _, err = txt.elaborate(nil, nil, DefaultContext)
 	var list syntax.Errors
 	if !errors.As(err, &list) || len(list) != 11 || list[10].Msg != "and 5 more" {
 		t.Fatalf("got %d errors: %v", len(list), err)
@@ -94,14 +94,14 @@ func TestSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, _, err := txt.elaborate(nil, map[string]string{"L": "2", "F": "64"})
+	m, _, err := txt.elaborate(nil, map[string]string{"L": "2", "F": "64"}, DefaultContext)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if m.Layers != 2 || !strings.Contains(m.String(), "@layers.{l}.mlp.up_proj:bf16[64,2048]") {
 		t.Errorf("--set had no effect:\n%s", m)
 	}
-	if _, _, err := txt.elaborate(nil, map[string]string{"LL": "2"}); err == nil || !strings.Contains(err.Error(), "no dim or real LL; did you mean L?") {
+	if _, _, err := txt.elaborate(nil, map[string]string{"LL": "2"}, DefaultContext); err == nil || !strings.Contains(err.Error(), "no dim or real LL; did you mean L?") {
 		t.Errorf("got %v", err)
 	}
 }

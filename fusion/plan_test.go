@@ -291,6 +291,7 @@ func TestRulesHaveKernels(t *testing.T) {
 			for _, n := range names {
 				dims[n] = 32
 			}
+			dims["ramp"] = 0 // a kind, no number of anything
 			for _, n := range elems {
 				els[n] = "f16"
 			}

@@ -15,6 +15,7 @@ import (
 // elementwise op on weights makes a new weight, computed when the model is packed.
 type Builder struct {
 	Nums   map[string]float64      // dims and reals of the model
+	Lists  map[string][]float64    // reals that are lists in its checkpoint's config
 	Blocks map[string]*syntax.Decl // block declarations
 	Fused  map[string]*syntax.Decl // fuse rules
 	// Resolve says in which format a weight is and under which path, given its whole dims. Nil: everything is f16.
@@ -223,19 +224,32 @@ func (b *Builder) weight(w *syntax.Weight, s *scope) *Value {
 
 // dim evaluates an expression that must be a positive whole number.
 func (b *Builder) dim(e *syntax.Expr, s *scope) int {
+	x, ok := b.number(e, s)
+	if !ok || !b.isDim(x, syntax.At(e.Pos)) {
+		return 1
+	}
+	return int(x)
+}
+
+func (b *Builder) isDim(x float64, pos syntax.Pos) bool {
+	if x != math.Trunc(x) || x < 1 || x > 1<<31 {
+		b.errorf(pos, "a dimension is a positive whole number, not %s", formatNumber(x))
+		return false
+	}
+	return true
+}
+
+// number evaluates an expression that must be known at compile time.
+func (b *Builder) number(e *syntax.Expr, s *scope) (float64, bool) {
 	v := b.one(e, s)
 	if v == nil {
-		return 1
+		return 0, false
 	}
 	if v.Lit == nil || v.Lit.IsList {
 		b.errorf(syntax.At(e.Pos), "a dimension is a number, not a tensor")
-		return 1
+		return 0, false
 	}
-	if x := v.Lit.Num; x != math.Trunc(x) || x < 1 || x > 1<<31 {
-		b.errorf(syntax.At(e.Pos), "a dimension is a positive whole number, not %s", formatNumber(x))
-		return 1
-	}
-	return int(v.Lit.Num)
+	return v.Lit.Num, true
 }
 
 func (b *Builder) errorf(pos syntax.Pos, format string, args ...any) {

@@ -216,9 +216,18 @@ func (b *Builder) operands(op *Op, args []*Value, named map[string]*Value, pos s
 		case (p.kind == "real" || p.kind == "int") && !isNum:
 			b.errorf(pos, "%s: %s is known at compile time: want a number", op.Name, p.name)
 			return nil, false
+		case p.kind == "reals" && a.Lit == nil:
+			b.errorf(pos, "%s: %s is known at compile time: want a number or a list of some", op.Name, p.name)
+			return nil, false
 		case p.kind == "list" && !isList:
 			b.errorf(pos, "%s: %s is a list of dims: want […]", op.Name, p.name)
 			return nil, false
+		case p.kind == "list":
+			for _, x := range a.Lit.List {
+				if !b.isDim(x, a.Pos) {
+					return nil, false
+				}
+			}
 		case p.kind == "" && a.Lit != nil && !op.Elementwise:
 			b.errorf(pos, "%s: %s is a tensor: want a value", op.Name, p.name)
 			return nil, false

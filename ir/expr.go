@@ -177,7 +177,11 @@ func (b *Builder) atom(p *syntax.Primary, s *scope, pos syntax.Pos) []*Value {
 	case p.List != nil:
 		l := &Literal{IsList: true}
 		for _, e := range p.List.Exprs {
-			l.List = append(l.List, b.dim(e, s))
+			x, ok := b.number(e, s)
+			if !ok {
+				return nil
+			}
+			l.List = append(l.List, x)
 		}
 		return []*Value{{Lit: l, Pos: pos}}
 	case p.Paren != nil:
@@ -201,6 +205,9 @@ func (b *Builder) atom(p *syntax.Primary, s *scope, pos syntax.Pos) []*Value {
 		v := Number(x)
 		v.Pos = pos
 		return []*Value{v}
+	}
+	if list, ok := b.Lists[p.Name]; ok {
+		return []*Value{{Lit: &Literal{IsList: true, List: list}, Pos: pos}}
 	}
 	b.unknown(p.Name, pos, s)
 	return nil

@@ -84,11 +84,20 @@ type Value struct {
 	Pos    syntax.Pos
 }
 
-// A Literal is a number or a list of dimensions: what an op takes at compile time.
+// A Literal is a number or a list of some, such as dimensions: what an op takes at compile time.
 type Literal struct {
 	Num    float64
-	List   []int
+	List   []float64
 	IsList bool
+}
+
+// Dims is a list of whole numbers.
+func (l *Literal) Dims() []int {
+	out := make([]int, len(l.List))
+	for i, x := range l.List {
+		out[i] = int(x)
+	}
+	return out
 }
 
 // A Weight is a tensor of the checkpoint, or a vector folded from some (1 + @norm) when they are packed.

@@ -58,7 +58,7 @@ func OpNames() []string {
 }
 
 // A param is a formal parameter of an op: "x" a tensor, "eps:real" and "width:int" a number known at compile time,
-// "parts:list" a list of dimensions. "=" gives a default, "..." takes any number of arguments from there on.
+// "factor:reals" a number or a list of some, "parts:list" a list of dimensions. "=" gives a default, "..." takes any number of arguments from there on.
 type param struct {
 	name, kind, def string
 	many            bool

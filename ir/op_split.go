@@ -14,8 +14,8 @@ var _ = define(Op{
 		sum := 0
 		var out []Type
 		for _, a := range c.Args[1:] {
-			sum += product(a.Lit.List)
-			dims := append(append([]int(nil), t.Dims[:len(t.Dims)-1]...), a.Lit.List...)
+			sum += product(a.Lit.Dims())
+			dims := append(append([]int(nil), t.Dims[:len(t.Dims)-1]...), a.Lit.Dims()...)
 			out = append(out, Of(t.Elem, dims...))
 		}
 		if sum != t.Last() {
@@ -30,7 +30,7 @@ var _ = define(Op{
 			x := f.Row(0, r)
 			at := 0
 			for i, o := range f.Outs {
-				n := product(f.Node.Args[1+i].Lit.List)
+				n := product(f.Node.Args[1+i].Lit.Dims())
 				y := o.row(r)
 				for lead := range t.Lead() {
 					copy(y[lead*n:(lead+1)*n], x[lead*last+at:])

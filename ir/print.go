@@ -102,7 +102,11 @@ func (n *Node) written() []*Value {
 func (v *Value) text() string {
 	switch {
 	case v.Lit != nil && v.Lit.IsList:
-		return strings.ReplaceAll(dimString(v.Lit.List), ",", ", ")
+		s := make([]string, len(v.Lit.List))
+		for i, x := range v.Lit.List {
+			s[i] = formatNumber(x)
+		}
+		return "[" + strings.Join(s, ", ") + "]"
 	case v.Lit != nil:
 		return formatNumber(v.Lit.Num)
 	case v.Weight != nil:

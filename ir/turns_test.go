@@ -1,7 +1,6 @@
 package ir
 
 import (
-	"math"
 	"strings"
 	"testing"
 
@@ -81,41 +80,6 @@ logits = matmul(h, @head:f16[32,32])
 	text = strings.Replace(text, "x = embed(token, @embed:f16[32,2,16])\nh = silu(x)", "x = embed(token, @embed:f16[32,32])\nh = split(x, [2, 16])", 1)
 	if got := parse(t, text, &Builder{Fused: fused}).String(); got != text {
 		t.Errorf("got:\n%s\nwant:\n%s", got, text)
-	}
-}
-
-// TestInterpolate holds rope's scaling against Llama 3's rule, written with wavelengths as Meta does.
-func TestInterpolate(t *testing.T) {
-	const factor, low, high, original = 8, 1, 4, 8192
-	inv := inverseFrequencies(5e5, 128)
-	got := append([]float32(nil), inv...)
-	interpolate(got, factor, low, high, original)
-	changed, blended := 0, 0
-	for i, f := range inv {
-		wave := 2 * math.Pi / float64(f)
-		want := float64(f)
-		switch {
-		case wave > original/low:
-			want /= factor
-			changed++
-		case wave >= original/high:
-			s := (original/wave - low) / (high - low)
-			want = (1-s)*want/factor + s*want
-			blended++
-		}
-		if math.Abs(float64(got[i])-want) > 1e-6*want {
-			t.Errorf("frequency %d is %g, want %g", i, got[i], want)
-		}
-	}
-	if changed != 29 || blended != 6 {
-		t.Errorf("%d frequencies divided and %d in between, want 29 and 6", changed, blended)
-	}
-	linear := append([]float32(nil), inv...)
-	interpolate(linear, 4, 1, 1, 0)
-	for i := range inv {
-		if linear[i] != inv[i]/4 {
-			t.Errorf("linear: frequency %d is %g, want %g", i, linear[i], inv[i]/4)
-		}
 	}
 }
 

@@ -117,7 +117,10 @@ func (o *operand) example(dims map[string]int, elems map[string]string, reals ma
 		v.Type.Dims = append(v.Type.Dims, x)
 	}
 	if o.List != nil {
-		v.Lit.List, v.Type = v.Type.Dims, ir.Of("")
+		for _, x := range v.Type.Dims {
+			v.Lit.List = append(v.Lit.List, float64(x))
+		}
+		v.Type = ir.Of("")
 	}
 	return v, nil
 }

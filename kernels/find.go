@@ -3,6 +3,7 @@ package kernels
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"path"
 	"slices"
 	"strconv"
@@ -158,7 +159,7 @@ func (i *instance) text(c *Choice, b *binding) (string, error) {
 			continue
 		}
 		if x, ok := b.reals[name]; ok {
-			r := Real{realName(x), x}
+			r := realOf(x)
 			if !slices.Contains(c.Reals, r) {
 				c.Reals = append(c.Reals, r)
 			}
@@ -178,10 +179,23 @@ func (i *instance) text(c *Choice, b *binding) (string, error) {
 	return i.Name + "<" + strings.Join(args, ", ") + ">", nil
 }
 
-// realName names a real number: 1e-05 is r1em05, -0.125 is rm0p125.
-func realName(x float64) string { return "r" + inName.Replace(strconv.FormatFloat(x, 'g', -1, 64)) }
-
 var inName = strings.NewReplacer("-", "m", "+", "", ".", "p")
+
+// realOf names a real number, 1e-05 is r1em05, -0.125 is rm0p125, and a list of some after their digest.
+func realOf(l *ir.Literal) Real {
+	if !l.IsList {
+		text := strconv.FormatFloat(l.Num, 'g', -1, 64)
+		return Real{Name: "r" + inName.Replace(text), Text: text}
+	}
+	all := make([]string, len(l.List))
+	for i, x := range l.List {
+		all[i] = strconv.FormatFloat(x, 'g', -1, 64)
+	}
+	text := strings.Join(all, ", ")
+	h := fnv.New64a()
+	h.Write([]byte(text))
+	return Real{Name: fmt.Sprintf("list%d_%016x", len(all), h.Sum64()), Text: text, List: true}
+}
 
 // Row is the row as reports name it: what is instantiated, and where it may be.
 func (k *Kernel) Row() string {

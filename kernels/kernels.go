@@ -28,7 +28,7 @@ type Kernel struct {
 	// Op is the primitive op or the fuse rule that it computes.
 	Op string
 	// Sig is what it takes and gives: "act[..K], W[N,K] -> act[..N]". Numbers known at compile time stand among the
-	// operands as eps:real and R:int. An element in capitals is a weight in any of Formats. "..N" binds the product of
+	// operands as eps:real (also a list of some, where the op takes one) and R:int. An element in capitals is a weight in any of Formats. "..N" binds the product of
 	// all leading axes, 1 if there are none; rot_G[K]×N binds one or more operands and their count, and with G the width of
 	// a rotation's groups, which is a part of the element's name; [HK,DK] is a list of dims. A kv[KV,D] is a
 	// handle, no buffer: it becomes the step's State. All uses of a dim, and of an element, must agree.
@@ -92,10 +92,12 @@ func (c *Choice) LayoutOf(i int) string {
 	return "rows"
 }
 
-// A Real is a real template argument: a type named after its value, so that equal values have one definition.
+// A Real is a real template argument, or a list of some: a type named after its value, so that equal values have one
+// definition.
 type Real struct {
-	Name  string // "r1em05"
-	Value float64
+	Name string // "r1em05"
+	Text string // "1e-05", or the list's values
+	List bool
 }
 
 // Ticket is the cell of kernels that finish in their last block: it counts the blocks of one part of a launch, or, where several

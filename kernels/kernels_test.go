@@ -68,12 +68,12 @@ func TestFind(t *testing.T) {
 		{"matmul_add_norm", "act[1536] q4_1[576,1536] act[576] f32[576] 1e-5 -> act[576] act[576]", decode, "matmul_add_norm<Q4_1, 1536, 576, r1em05>", 18},
 		{"matmul_add_norm", "act[1536] q4_1[576,1536] act[576] f32[576] 1e-5 -> act[576] act[576]", prefill, "only where T == 1", 0},
 		{"swiglu", "act[576] q4_1[1536,576] q8_0[1536,576] -> act[1536]", decode, "swiglu<Q4_1, Q8_0, 576, 1536, 1>", 96},
-		{"rope_append", "act[9,64] act[3,64] act[3,64] 1e5 64 1 1 1 0 -> act[9,64] kv[3,64]", decode, "rope_append<9, 3, 64, 64, r100000, 64, 1>", 3},
-		{"rope_append", "act[9,64] act[3,64] act[3,64] 1e5 32 1 1 1 0 -> act[9,64] kv[3,64]", decode, "rope_append<9, 3, 64, 32, r100000, 64, 1>", 3},
-		{"rope_append", "act[9,40] act[3,40] act[3,40] 1e5 32 1 1 1 0 -> act[9,40] kv[3,40]", decode, "only where D % 16 == 0", 0},
-		{"rope", "act[9,64] 5e5 64 32 1 4 8192 -> act[9,64]", decode, "rope<9, 64, 64, slowed<r500000, r32, r1, r4, r8192>, 1>", 1},
+		{"rope_append", "act[9,64] act[3,64] act[3,64] 1e5 64 1 1 1 0 0 1 -> act[9,64] kv[3,64]", decode, "rope_append<9, 3, 64, 64, r100000, 64, 1>", 3},
+		{"rope_append", "act[9,64] act[3,64] act[3,64] 1e5 32 1 1 1 0 0 1 -> act[9,64] kv[3,64]", decode, "rope_append<9, 3, 64, 32, r100000, 64, 1>", 3},
+		{"rope_append", "act[9,40] act[3,40] act[3,40] 1e5 32 1 1 1 0 0 1 -> act[9,40] kv[3,40]", decode, "only where D % 16 == 0", 0},
+		{"rope", "act[9,64] 5e5 64 32 1 4 8192 0 1 -> act[9,64]", decode, "rope<9, 64, 64, slowed<r500000, r32, r1, r4, r8192, 0, r1>, 1>", 1},
 		{"rmsnorm", "act[9,64] f32[9,64] 1e-6 -> act[9,64]", prefill, "rmsnorm<1, 576, r1em06, 512>", 512},
-		{"rope", "act[9,64] 1e5 2.5 1 1 1 0 -> act[9,64]", decode, "width is 2.5, want a whole number", 0},
+		{"rope", "act[9,64] 1e5 2.5 1 1 1 0 0 1 -> act[9,64]", decode, "width is 2.5, want a whole number", 0},
 		{"silu", "act[4,1536] -> act[4,1536]", decode, "map1<silu, 6144, 1>", 2},
 		{"div", "act[64] 8 -> act[64]", decode, "map1<right<div, r8>, 64, 1>", 1},
 		{"sub", "-0.125 act[64] -> act[64]", decode, "map1<left<sub, rm0p125>, 64, 1>", 1},
@@ -270,7 +270,7 @@ func (i *instance) types() []string {
 		switch {
 		case a.Inst != nil:
 			out = append(append(out, a.Inst.Name), a.Inst.types()...)
-		case isType(a.Sum.name()) && !strings.Contains(" c eps eps2 taps theta width scale window factor low high original ", " "+a.Sum.name()+" "):
+		case isType(a.Sum.name()) && !strings.Contains(" c eps eps2 taps theta width scale window factor low high original ramp gain ", " "+a.Sum.name()+" "):
 			out = append(out, a.Sum.name())
 		}
 	}

@@ -1,11 +1,12 @@
 package kernels
 
-// unscaled are rope's operands for longer contexts where they change nothing, scaled where they do: a frequency that turns
-// fewer than low times in original positions is divided by factor.
+// unscaled are rope's operands for longer contexts where they change nothing, scaled where they do: frequencies are divided
+// by factor, all or some, or each by its own, and sines and cosines multiplied by gain.
 const (
-	unscaled = ", factor:int, low:int, high:int, original:int"
-	scaled   = ", factor:real, low:real, high:real, original:real"
-	slowed   = "slowed<theta, factor, low, high, original>"
+	unscaled = ", factor:int, low:int, high:int, original:int, ramp:int, gain:int"
+	scaled   = ", factor:real, low:real, high:real, original:real, ramp:int, gain:real"
+	slowed   = "slowed<theta, factor, low, high, original, ramp, gain>"
+	plainly  = "factor == 1 and gain == 1" // where the unscaled rows hold
 )
 
 // families are the kernels that some families of dense models add to those of all: rope for longer contexts, gelu's

@@ -68,7 +68,7 @@ func gpuProducts() []Kernel {
 
 func gpuAttention() []Kernel {
 	var list []Kernel
-	for _, r := range []struct{ sig, theta, where string }{{unscaled, "theta", " and factor == 1"}, {scaled, slowed, ""}} {
+	for _, r := range []struct{ sig, theta, where string }{{unscaled, "theta", " and " + plainly}, {scaled, slowed, ""}} {
 		row := func(op, sig, inst string) {
 			list = append(list, Kernel{Op: op, Sig: sig, Cells: "pos live table", Inst: inst + r.theta + ", P, T>", Header: "rope.hip",
 				Grid: "T * KV", Block: "256", Where: "D % 8 == 0 and H % KV == 0" + r.where, Targets: gpus})

@@ -35,7 +35,7 @@ var rotations = slices.Concat(
 		{Op: "attend_gate_rotate", Sig: "act[H,D], kv[KV,D], act[H,D], scale:real, window:int, rot_G[H*D] -> act[H,D]", Cells: "pos live table",
 			Inst: "attend_gate_rotate<H, KV, D, P, scale, window, G, T>", Header: "attend_gate.h", Grid: "H * ((T+31)/32)", Where: shared + " and T > 8 and D % G == 0", Targets: "cpu_*"},
 		{Op: "split_norm_rope_append", Sig: "act[H,2*D], [D], [D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int" + unscaled + " -> act[H,D], act[H,D], kv[KV,D]", Cells: "pos live table",
-			Inst: "split_norm_rope_append<H, KV, D, width, eps, theta, P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared + " and factor == 1", Targets: "cpu_*"},
+			Inst: "split_norm_rope_append<H, KV, D, width, eps, theta, P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared + " and " + plainly, Targets: "cpu_*"},
 		{Op: "split_norm_rope_append", Sig: "act[H,2*D], [D], [D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int" + scaled + " -> act[H,D], act[H,D], kv[KV,D]", Cells: "pos live table",
 			Inst: "split_norm_rope_append<H, KV, D, width, eps, " + slowed + ", P, T>", Header: "rope.h", Grid: "(T+15)/16 * KV", Where: shared, Targets: "cpu_*"},
 	},

@@ -75,7 +75,7 @@ func (o *operand) String() string {
 type binding struct {
 	dims  map[string]int
 	elems map[string]string
-	reals map[string]float64
+	reals map[string]*ir.Literal
 	open  []bool         // per operand, then per result: whether its element is a variable
 	later []func() error // axes that are expressions, to be looked at when all dims are bound
 }
@@ -83,7 +83,7 @@ type binding struct {
 // unify binds a signature's variables to the types of n, starting from the bucket's dims. The error says which operand
 // doesn't fit, and why.
 func (s *signature) unify(n *ir.Node, bucket map[string]int, formats []string) (*binding, error) {
-	b := &binding{dims: maps.Clone(bucket), elems: map[string]string{}, reals: map[string]float64{}}
+	b := &binding{dims: maps.Clone(bucket), elems: map[string]string{}, reals: map[string]*ir.Literal{}}
 	if err := b.list(s.In, n.Args, formats, "operand"); err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (b *binding) one(o *operand, v *ir.Value, formats []string) error {
 	case o.List != nil && (v.Lit == nil || !v.Lit.IsList):
 		return fmt.Errorf("%s, want a list of dims %s", v.Type, o)
 	case o.List != nil:
-		return b.match(o, o.List, v.Lit.List, fmt.Sprint(v.Lit.List))
+		return b.match(o, o.List, v.Lit.Dims(), fmt.Sprint(v.Lit.List))
 	}
 	if v.Lit != nil {
 		return fmt.Errorf("a number, want %s", o)
@@ -201,13 +201,13 @@ func (b *binding) one(o *operand, v *ir.Value, formats []string) error {
 
 func (b *binding) literal(o *operand, v *ir.Value) error {
 	switch {
-	case v.Lit == nil || v.Lit.IsList:
+	case v.Lit == nil || v.Lit.IsList && o.Lit != "real":
 		return fmt.Errorf("%s, want a number for %s", v.Type, o.Elem)
 	case o.Lit == "real":
-		if old, ok := b.reals[o.Elem]; ok && old != v.Lit.Num {
-			return fmt.Errorf("%s is %g and %g", o.Elem, old, v.Lit.Num)
+		if old, ok := b.reals[o.Elem]; ok && realOf(old) != realOf(v.Lit) {
+			return fmt.Errorf("%s is %s and %s", o.Elem, realOf(old).Name, realOf(v.Lit).Name)
 		}
-		b.reals[o.Elem] = v.Lit.Num
+		b.reals[o.Elem] = v.Lit
 		return nil
 	}
 	x := int(v.Lit.Num)

@@ -24,7 +24,7 @@ import (
 // (testdata/families/make.py), and the model text that is to read each as it is.
 var familyCheckpoints = map[string]string{
 	"llama": "llama", "mistral": "mistral", "qwen3": "qwen3", "qwen3-moe": "qwen3-moe", "gemma3": "gemma3", "gemma3-v4": "gemma3",
-	"phi3": "phi3", "olmo2": "olmo2", "qwen3.6-dense": "qwen3.6-dense",
+	"phi3": "phi3", "qwen3-yarn": "qwen3", "phi3-longrope": "phi3", "olmo2": "olmo2", "qwen3.6-dense": "qwen3.6-dense",
 }
 
 func familyText(name string) string { return "../models/" + familyCheckpoints[name] + ".yaml" }
@@ -60,7 +60,7 @@ func TestFamilyGoldensTell(t *testing.T) {
 		{"llama", "original=original", "original=0"},
 		{"mistral", "window=W", "window=0"},
 		{"mistral", "window=W", "window=W+1"},
-		{"qwen3", "rope(rmsnorm(linear(x, @q_proj[H, D]), @q_norm, eps), theta)", "rmsnorm(rope(linear(x, @q_proj[H, D]), theta), @q_norm, eps)"},
+		{"qwen3", "turn(rmsnorm(linear(x, @q_proj[H, D]), @q_norm, eps))", "rmsnorm(turn(linear(x, @q_proj[H, D])), @q_norm, eps)"},
 		{"qwen3-moe", "sum(p / sum(p) * y)", "sum(p * y)"},
 		{"gemma3", "1 + w", "w"},
 		{"gemma3", "gelu_tanh", "gelu"},
@@ -72,6 +72,13 @@ func TestFamilyGoldensTell(t *testing.T) {
 		{"gemma3", " by layer_types {sliding_attention: local, full_attention: global}", ""},
 		{"gemma3-v4", "P: sliding_window_pattern | 6", "P: 6"},
 		{"phi3", "R: D * partial_rotary_factor | D", "R: D"},
+		{"qwen3-yarn", "ramp=1", "ramp=0"},
+		{"qwen3-yarn", "gain=gain", "gain=1"},
+		{"qwen3-yarn", "low=low, high=high", "low=low, high=low"},
+		{"qwen3-yarn", "factor=factor", "factor=1"},
+		{"phi3-longrope", "R, factor, gain=gain", "R, factor"},
+		{"phi3-longrope", "R, factor, gain=gain", "R, gain=gain"},
+		{"phi3-longrope", "long_factor if context > original | short_factor", "long_factor"},
 		{"phi3", "k_proj: rows(qkv_proj, H*D)\n    v_proj: rows(qkv_proj, (H + KV)*D)", "v_proj: rows(qkv_proj, H*D)\n    k_proj: rows(qkv_proj, (H + KV)*D)"},
 		{"olmo2", "@q_norm[H, D]", "@q_norm[H, D] * 1.1"},
 	} {
@@ -92,6 +99,36 @@ func TestFamilyGoldensTell(t *testing.T) {
 		}
 		if d := difference(t, interpreted(t, r.Dir), familyGolden(t, c.name), 40, 40); d < 2e-3 {
 			t.Errorf("%s, %q for %q: logits differ by no more than %.2g", c.name, c.new, c.old, d)
+		}
+	}
+}
+
+// TestLongContext: with more than its original context a LongRoPE model has its other frequencies, as in transformers for a
+// prompt as long; without --context it's compiled for the original one.
+func TestLongContext(t *testing.T) {
+	const name = "phi3-longrope"
+	compile := func(asked int) *compiler.Result {
+		r, err := compiler.Compile(t.Context(), compiler.Options{Model: familyText(name), Weights: "testdata/families/" + name, Target: "cpu",
+			Out: filepath.Join(t.TempDir(), "out"), Context: asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	long := compile(128)
+	for _, m := range []engine.Model{interpreted(t, long.Dir), familyModel(t, long)} {
+		if d := difference(t, m, familyGolden(t, name), 80, 33); !(d <= 1e-3) {
+			t.Errorf("80 tokens: logits differ by up to %.3g", d)
+		}
+	}
+	t.Setenv("PATH", "") // the reference needs no compiler
+	for _, asked := range []int{0, 64} {
+		r := compile(asked)
+		if r.Plan.Context != 64 {
+			t.Errorf("--context %d: a context of %d, want 64", asked, r.Plan.Context)
+		}
+		if d := difference(t, interpreted(t, r.Dir), familyGolden(t, name), 40, 40); !(d <= 1e-3) {
+			t.Errorf("--context %d, 40 tokens: logits differ by up to %.3g", asked, d)
 		}
 	}
 }

@@ -38,19 +38,16 @@ func (c *kernelCase) String() string {
 // grid. A row with another name gets otherDims; nothing here knows rows.
 var (
 	dimValues = map[string][]int{
-<<<<<<< HEAD
-		"D": {64, 128, 96, 40, 17}, "K": {32, 64, 576, 2080, 5120, 40, 7, 128}, "N": {7, 16, 33, 48, 100, 4500, 16400, 128, 1040}, "V": {49, 512, 1003},
-=======
-		"D": {64, 128, 96, 40, 17, 256}, "K": {32, 64, 576, 2080, 5120, 40, 7, 128}, "N": {7, 16, 33, 48, 100, 4500, 16400, 128}, "V": {49, 512, 1003},
->>>>>>> 8343080 (kernels: attention of many rows by matrix units)
+		"D": {64, 128, 96, 40, 17, 256}, "K": {32, 64, 576, 2080, 5120, 40, 7, 128}, "N": {7, 16, 33, 48, 100, 4500, 16400, 128, 1040}, "V": {49, 512, 1003},
 		"H": {1, 2, 3, 4, 6, 8, 9}, "KV": {1, 2, 3}, "R": {1, 3, 4, 9}, "A": {1, 5, 16}, "B": {2, 16, 48, 7},
 		"G": {64, 128}, "E": {5, 16, 40}, "F": {16, 48, 64, 128}, "M": {48, 64, 128}, "HK": {1, 2, 3}, "HV": {1, 2, 4, 6},
 		"DK": {16, 48, 64, 128}, "DV": {16, 48, 64, 128}, "C0": {16, 40, 600}, "taps": {2, 3, 4, 5},
-		"width": {16, 32, 40, 64, 128}, "window": {0, 5, 70}, "factor": {1}, "low": {1}, "high": {1, 4}, "original": {0, 64},
+		"width": {16, 32, 40, 64, 128}, "window": {0, 5, 70}, "factor": {1}, "low": {1}, "high": {1, 4}, "original": {0, 64}, "ramp": {0, 1}, "gain": {1},
 	}
 	otherDims  = []int{1, 2, 5, 16, 32, 48, 64}
 	realValues = map[string][]float64{"eps": {1e-5, 1e-6}, "theta": {1e4, 1e5}, "scale": {0.125, 0.0883883476483184}, "c": {0.125, -3, 8},
-		"factor": {8, 1.5}, "low": {1, 2}, "high": {4, 2.5}, "original": {0, 64, 8192}}
+		"factor": {8, 1.5, 3}, "low": {1, 2}, "high": {4, 2.5}, "original": {0, 64, 8192}, "gain": {1, 1.19}}
+	listed     = 3.0 // a factor that stands for a list, one for each frequency
 	otherReals = []float64{0.125, 2.5}
 	// A dim beyond this is tried with few rows and with many: a product cuts a long K into tiles when it has many.
 	longDim   = 2048
@@ -215,6 +212,14 @@ func randomCase(row *kernels.Kernel, t *codegen.Target, names, realNames []strin
 	var err error
 	if c.node, err = row.Example(dims, mix, reals); err != nil {
 		return nil, err
+	}
+	for _, a := range c.node.Args {
+		if a.Lit != nil && a.Lit.Num == listed && reals["factor"] == listed {
+			a.Lit = &ir.Literal{IsList: true}
+			for i := range dims["width"] / 2 {
+				a.Lit.List = append(a.Lit.List, 1+float64(i)/8)
+			}
+		}
 	}
 	d := kernels.Dims{T: rowCounts[r.IntN(len(rowCounts))], S: 1, C: caseContext, P: t.Page}
 	if c.choice, err = kernels.Find(t.Name, c.node, d); err != nil {

@@ -198,7 +198,7 @@ func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) []ker
 		entries = append(entries, codegen.Entry{Name: c.kernel, Block: c.choice.Block, Parts: []codegen.EntryPart{{
 			Inst: c.choice.Inst, Header: c.row.Header, Args: c.operands(), Grid: c.choice.Grid}}})
 		for _, r := range c.choice.Reals {
-			reals = append(reals, codegen.Real{Name: r.Name, Value: r.Value})
+			reals = append(reals, codegen.Real(r))
 		}
 	}
 	parts := make([][]codegen.Entry, 2)

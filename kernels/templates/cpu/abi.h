@@ -42,6 +42,12 @@ void hipc_pool_close(void *pool);
     static constexpr double value = literal; \
   };
 
+// Several, for what differs from place to place: HIPC_LIST(factors, 1, 1.5).
+#define HIPC_LIST(name, ...)                           \
+  struct name {                                        \
+    static constexpr double values[] = {__VA_ARGS__};  \
+  };
+
 #define HIPC_INLINE inline __attribute__((always_inline))
 #define HIPC_STRING(x) #x
 #if defined(__clang__)

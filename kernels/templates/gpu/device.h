@@ -25,6 +25,12 @@
     static constexpr double value = literal; \
   };
 
+// Several, for what differs from place to place: HIPC_LIST(factors, 1, 1.5).
+#define HIPC_LIST(name, ...)                           \
+  struct name {                                        \
+    static constexpr double values[] = {__VA_ARGS__};  \
+  };
+
 namespace hipc {
 
 typedef __UINT8_TYPE__ u8;
@@ -63,13 +69,10 @@ DEVICE void atomic_add(u64 *p, u64 x) { __nvvm_atom_add_gen_ll((long long *)p, (
 
 template <int mask> DEVICE int swap(int x) { return __nvvm_shfl_sync_bfly_i32(-1, x, mask, 31); }
 DEVICE int from_lane(int x, int lane) { return __nvvm_shfl_sync_idx_i32(-1, x, lane, 31); }
-<<<<<<< HEAD
 template <int lane> DEVICE int broadcast(int x) { return __nvvm_shfl_sync_idx_i32(-1, x, lane, 31); }
 // What the lanes of this warp have written to shared memory is there for each other. All of them come here.
 DEVICE void warp_barrier() { __nvvm_bar_warp_sync(-1); }
-=======
 DEVICE bool any(bool x) { return __nvvm_vote_any_sync(-1, x); }  // of a warp's lanes
->>>>>>> 8343080 (kernels: attention of many rows by matrix units)
 
 DEVICE float power2(float x) { return __nvvm_ex2_approx_ftz_f(x); }
 DEVICE float log2(float x) { return __nvvm_lg2_approx_ftz_f(x); }
@@ -133,7 +136,6 @@ template <int mask> DEVICE int swap(int x) {
   }
 }
 DEVICE int from_lane(int x, int lane) { return __builtin_amdgcn_ds_bpermute(4 * lane, x); }
-<<<<<<< HEAD
 template <int lane> DEVICE int broadcast(int x) { return __builtin_amdgcn_readlane(x, lane); }
 // A wave's accesses to LDS are done in their order: this holds the compiler alone.
 DEVICE void warp_barrier() {
@@ -141,9 +143,7 @@ DEVICE void warp_barrier() {
   __builtin_amdgcn_wave_barrier();
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
 }
-=======
 DEVICE bool any(bool x) { return __builtin_amdgcn_ballot_w32(x) != 0; }
->>>>>>> 8343080 (kernels: attention of many rows by matrix units)
 
 // The instructions by themselves; clang 15, which is hipcc's, has no such builtins and makes the same of the general ones.
 #if __has_builtin(__builtin_amdgcn_exp2f)

@@ -26,26 +26,56 @@ constexpr double exp_of(double x) {  // x >= 0
 }
 
 // A base whose frequencies are slowed down for longer contexts: as templates/cpu/rope.h says.
-template <class Theta, class Factor, class Low, class High, class Original> struct slowed {
+template <class F> constexpr auto is_list(int) -> decltype(F::values[0] > 0) { return true; }
+template <class F> constexpr bool is_list(long) { return false; }
+template <class Theta, class Factor, class Low, class High, class Original, int Ramp, class Gain> struct slowed {
   static constexpr double value = Theta::value;
-  static constexpr float of(float f) {
-    constexpr float low = (float)Low::value, high = (float)High::value;
-    float slow = f / (float)Factor::value, turns = (float)Original::value / (float)(6.283185307179586 / f);
-    if (Original::value == 0 || turns < low) return slow;
-    if (turns > high || low == high) return f;
-    float smooth = (turns - low) / (float)(High::value - Low::value);
-    return (1 - smooth) * slow + smooth * f;
+  static constexpr float of(float wave, int i, int R) {
+    float f = 1.0f / wave;
+    if constexpr (is_list<Factor>(0)) {
+      return 1.0f / ((float)Factor::values[i] * wave);
+    } else if constexpr (Original::value == 0 || Factor::value == 1) {
+      return f / (float)Factor::value;
+    } else if constexpr (Ramp) {
+      int first = whole(turning(R, High::value)), last = -whole(-turning(R, Low::value));
+      if (first < 0) first = 0;
+      if (last > R - 1) last = R - 1;
+      float at = (float)(i - first) / (first == last ? 0.001f : (float)(last - first));
+      float stays = 1 - (at < 0 ? 0 : at > 1 ? 1 : at);
+      return 1.0f / ((float)Factor::value * wave) * (1 - stays) + f * stays;
+    } else {
+      constexpr float low = (float)Low::value, high = (float)High::value;
+      float slow = f / (float)Factor::value, turns = (float)Original::value / (6.28318530717958648f / f);
+      if (turns < low) return slow;
+      if (turns > high || low == high) return f;
+      float smooth = (turns - low) / (float)(High::value - Low::value);
+      return (1 - smooth) * slow + smooth * f;
+    }
   }
+  // The i of the frequency that turns so many times, and the whole number below.
+  static constexpr double turning(int R, double times) {
+    return R * log_of(Original::value / (times * 2 * 3.14159265358979323846)) / (2 * log_of(Theta::value));
+  }
+  static constexpr int whole(double x) { return (int)x - ((double)(int)x > x); }
 };
-template <class Theta> constexpr float frequency(const Theta *, float f) { return f; }
-template <class... A> constexpr float frequency(const slowed<A...> *, float f) { return slowed<A...>::of(f); }
+
+template <class Theta> constexpr float frequency(const Theta *, float wave, int, int) { return 1.0f / wave; }
+template <class Theta> constexpr float gain(const Theta *) { return 1; }
+template <class A, class B, class C, class D, class E, int Ramp, class Gain>
+constexpr float frequency(const slowed<A, B, C, D, E, Ramp, Gain> *s, float wave, int i, int R) {
+  return s->of(wave, i, R);
+}
+template <class A, class B, class C, class D, class E, int Ramp, class Gain>
+constexpr float gain(const slowed<A, B, C, D, E, Ramp, Gain> *) {
+  return (float)Gain::value;
+}
 
 template <int R, class Theta> struct Frequencies {
   float at[R / 2];
   constexpr Frequencies() : at{} {
     for (int i = 0; i < R / 2; i++) {
       double e = (float)(2 * i) / (float)R;
-      at[i] = frequency((const Theta *)nullptr, 1.0f / (float)exp_of(e * log_of(Theta::value)));
+      at[i] = frequency((const Theta *)nullptr, (float)exp_of(e * log_of(Theta::value)), i, R);
     }
   }
 };
@@ -55,6 +85,7 @@ struct Turn {
 };
 template <int R, class Theta> DEVICE Turn turn(int position, int i) {
   static constexpr Frequencies<R, Theta> f;
+  constexpr float g = gain((const Theta *)nullptr);
   float angle = (float)position * f.at[i];
   float n = __builtin_rintf(angle * 0.636619772f);
   float r = fma(-n, 1.57079637f, angle);  // float32's π/2, and what it is too much
@@ -64,7 +95,7 @@ template <int R, class Theta> DEVICE Turn turn(int position, int i) {
   float c = 1 - 0.5f * z + z * z * (0.0416666456f + z * (-0.00138873619f + z * 2.44377225e-05f));
   int quarter = (int)n;
   float a = quarter & 1 ? c : s, b = quarter & 1 ? s : c;
-  return {(quarter + 1) & 2 ? -b : b, quarter & 2 ? -a : a};
+  return {((quarter + 1) & 2 ? -b : b) * g, (quarter & 2 ? -a : a) * g};
 }
 
 // One head by one warp, times scale and weight (1 where w is null): put(i, value). put may write where x is read.

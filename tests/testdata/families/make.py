@@ -6,7 +6,7 @@ what transformers computes with it in fp32 on the CPU, with eager attention.
 NAME/config.json, NAME/model*.safetensors   the checkpoint, as save_pretrained leaves it; its format is the third column
                                             of `families`. Where the row says v4, config.json is rewritten in the keys that
                                             the hub's older files have, and the goldens are of what transformers makes of *those*.
-NAME/golden.safetensors                     p1, p7, p40: token ids; p1.logits, ...: logits[n, V] at each position, fp32;
+NAME/golden.safetensors                     p1, p7, p40 (p80 of phi3-longrope): token ids; p1.logits, ...: logits[n, V] at each position, fp32;
                                             greedy: 16 ids after p7; gap: by how much each was the best
 Norms are not all ones, attention is not uniform, and the contexts are longer than the windows: what would hide a mistake.
 """
@@ -39,6 +39,12 @@ families = [
     ("qwen3.6-dense", "Qwen3_5", "bfloat16", "v5", dict(base, num_hidden_layers=4, head_dim=32, linear_num_key_heads=2, linear_num_value_heads=4,
         linear_key_head_dim=16, linear_value_head_dim=16, linear_conv_kernel_dim=4, full_attention_interval=4,
         rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5))),
+    ("qwen3-yarn", "Qwen3", "bfloat16", "v4", dict(base, num_hidden_layers=2, head_dim=32, num_attention_heads=2, num_key_value_heads=1, intermediate_size=48,
+        tie_word_embeddings=True, rope_parameters=dict(rope_type="yarn", rope_theta=1e3,
+        factor=4.0, beta_fast=4, beta_slow=1, original_max_position_embeddings=32))),
+    ("phi3-longrope", "Phi3", "bfloat16", "v4", dict(base, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True,
+        original_max_position_embeddings=64, rope_parameters=dict(rope_type="longrope", rope_theta=100.0, partial_rotary_factor=0.75,
+        short_factor=[1 + i / 8 for i in range(12)], long_factor=[1.5 + i * i / 4 for i in range(12)]))),
     ("olmo2", "Olmo2", "float16", "v5", dict(base, rope_parameters=dict(rope_type="default", rope_theta=1e4))),
 ]
 
@@ -108,7 +114,7 @@ def make(name, cls, dtype, keys, settings, seed):
     model = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
     golden = {}
     with torch.no_grad():
-        for n in (1, 7, 40):
+        for n in (1, 7, 40) + (80,) * (name == "phi3-longrope"):  # the last is of the long factors
             ids = prompt(n, n)
             golden[f"p{n}"], golden[f"p{n}.logits"] = ids[0].int(), model(ids, use_cache=False).logits[0].float().contiguous()
         ids, gaps = prompt(7, 7), []
@@ -125,6 +131,39 @@ def make(name, cls, dtype, keys, settings, seed):
     return min(gaps)
 
 
+def ropes(out):
+    """Inverse frequencies and the factor of sines and cosines, as transformers 5 computes them, of what the op rope is given."""
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+    rows = []
+    def add(kind, operands, seq_len=None, head=128, part=1.0, theta=1e6, length=131072, **params):
+        c = transformers.Phi3Config(hidden_size=2 * head, num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=length,
+                                    original_max_position_embeddings=params.get("original_max_position_embeddings", length), pad_token_id=None)
+        c.rope_parameters = dict(params, rope_type=kind, rope_theta=theta, partial_rotary_factor=part)
+        if kind == "default":
+            dim = int(head * part)
+            inv, gain = 1.0 / (theta ** (torch.arange(0, dim, 2, dtype=torch.int64).float() / dim)), 1.0
+        else:
+            inv, gain = ROPE_INIT_FUNCTIONS[kind](c, seq_len=seq_len)
+        rows.append(dict(kind=kind, theta=theta, width=int(head * part), gain=gain, inv=[float(x) for x in inv], **operands))
+    for theta, head in ((1e4, 96), (5e5, 64), (1e6, 128), (1e7, 256)):
+        add("default", {}, theta=theta, head=head)
+    add("linear", dict(factor=8), factor=8.0)
+    add("linear", dict(factor=3), factor=3.0)
+    for factor, original in ((8, 8192), (32, 8192), (8, 32)):
+        add("llama3", dict(factor=factor, low=1, high=4, original=original), theta=5e5, head=64, factor=float(factor), low_freq_factor=1.0,
+            high_freq_factor=4.0, original_max_position_embeddings=original)
+    for factor, original, fast, head in ((4, 32768, 32, 128), (2.5, 4096, 16, 64), (8, 32, 32, 32), (4, 32, 2, 16)):
+        add("yarn", dict(factor=factor, low=1, high=fast, original=original, ramp=1), head=head, factor=float(factor), beta_fast=fast,
+            original_max_position_embeddings=original)
+    short, long = [1 + i / 40 for i in range(36)], [1.05 + i * i / 20 for i in range(36)]
+    for n, factors in ((100, short), (5000, long)):
+        add("longrope", dict(factor=factors), seq_len=n, head=96, part=0.75, theta=1e4, short_factor=short, long_factor=long,
+            original_max_position_embeddings=4096)
+    out.write_text("[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n")
+
+
+if sys.argv[1:] in ([], ["rope"]):
+    ropes(here / "rope.json")
 for row in families:
     if len(sys.argv) > 1 and row[0] not in sys.argv[1:]:
         continue
