@@ -20,25 +20,23 @@ func launch(t *testing.T, target, op, types string, d Dims) []Step {
 // TestBound: what a launch is bound by, worked out by hand for gfx1100: 960 GB/s, 123 Tflop/s, 96 units, 4 µs a launch.
 func TestBound(t *testing.T) {
 	m := Machines["gfx1100"]
-	one, many := Dims{T: 1, S: 1, C: 8192, P: 64}, Dims{T: 512, S: 1, C: 8192, P: 64}
 	for _, c := range []struct {
 		name, op, types string
-		d               Dims
-		pos             int
+		rows, grid, pos int
 		want            Bound
 		micros          float64
 	}{
 		// 2048·8192·2 bytes are 35 µs; 128 blocks in two rounds of 96 fill two thirds.
-		{"a product", "matmul", "act[8192] bf16[2048,8192] -> act[2048]", one, 0, Memory, 33595392.0/960e3/(2.0/3) + 4},
-		{"the same of many rows", "matmul", "act[2048] bf16[8192,2048] -> act[8192]", many, 0, Matrix, 2*512*2048*8192.0/123e6*4128/4096 + 4},
-		{"a norm", "rmsnorm", "act[2048] f32[2048] 1e-5 -> act[2048]", one, 0, Launch, 24576.0/960e3*96 + 4},
-		{"a wide norm in one block", "rmsnorm", "act[65536] f32[65536] 1e-5 -> act[65536]", one, 0, Latency, 786432.0/960e3*96 + 4},
-		// 4096 positions of K and V, 8 heads of 64 halves, are 8 MiB beside 16 KiB of q and y; 64 blocks.
-		{"attention", "attend_kv", "act[32,64] kv[8,64] 0.125 0 -> act[32,64]", one, 4096, Memory, (16384+8388608)/960e3*1.5 + 4},
-		{"attention at the start", "attend_kv", "act[32,64] kv[8,64] 0.125 0 -> act[32,64]", one, 0, Launch, 16384/960e3*1.5 + 4},
-		{"attention through a window", "attend_kv", "act[32,64] kv[8,64] 0.125 128 -> act[32,64]", one, 4096, Launch, (16384+262144)/960e3*1.5 + 4},
+		{"a product", "matmul", "act[8192] bf16[2048,8192] -> act[2048]", 1, 128, 0, Memory, 33595392.0/960e3/(2.0/3) + 4},
+		{"the same of many rows", "matmul", "act[2048] bf16[8192,2048] -> act[8192]", 512, 4096, 0, Matrix, 2*512*2048*8192.0/123e6*4128/4096 + 4},
+		{"a norm", "rmsnorm", "act[2048] f32[2048] 1e-5 -> act[2048]", 1, 1, 0, Launch, 24576.0/960e3*96 + 4},
+		{"a wide norm in one block", "rmsnorm", "act[65536] f32[65536] 1e-5 -> act[65536]", 1, 1, 0, Latency, 786432.0/960e3*96 + 4},
+		// 4096 positions of K and V, 8 heads of 64 halves, are 8 MiB beside 16 KiB of q and y.
+		{"attention", "attend_kv", "act[32,64] kv[8,64] 0.125 0 -> act[32,64]", 1, 32, 4096, Latency, (16384+8388608)/960e3*3 + 4},
+		{"attention at the start", "attend_kv", "act[32,64] kv[8,64] 0.125 0 -> act[32,64]", 1, 32, 0, Launch, 16384/960e3*3 + 4},
+		{"attention through a window", "attend_kv", "act[32,64] kv[8,64] 0.125 128 -> act[32,64]", 1, 32, 4096, Launch, (16384+262144)/960e3*3 + 4},
 	} {
-		e := m.Estimate(launch(t, "gfx1100", c.op, c.types, c.d), c.pos)
+		e := m.Estimate([]Step{{node(c.op, c.types), &Choice{Grid: c.grid}, c.rows}}, c.pos)
 		if e.Bound != c.want || math.Abs(e.Seconds*1e6-c.micros) > 1e-3*c.micros || e.Measured != nil {
 			t.Errorf("%s: %.3f µs bound by %s, %d bytes, %d operations, filled %.2f; want %.3f µs bound by %s", c.name, e.Seconds*1e6, e.Bound, e.Bytes, e.Flops, e.Fill, c.micros, c.want)
 		}
