@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"runtime/hip":         {"runtime", "runtime/gpu", "runtime/hsaco"},
 	"runtime/hsaco":       nil,
 	"runtime/sim":         {"runtime", "runtime/hsaco"},
+	"tests/hipstandin":    {"runtime", "runtime/hsaco", "runtime/sim"},
 	"runtime/engine":      {"runtime", "runtime/cpu", "runtime/cuda", "runtime/gpu", "runtime/hip", "runtime/plan", "runtime/sim", "runtime/text/files", "runtime/weights"},
 	"runtime/chat":        {"runtime", "runtime/engine", "runtime/text"},
 	"runtime/reference":   {"ir", "ir/syntax", "runtime", "runtime/plan", "runtime/weights"},

@@ -20,6 +20,7 @@ package gpu
 import (
 	"fmt"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -180,7 +181,7 @@ func (d *Device) Close() error {
 			first = err
 		}
 	}
-	for _, g := range d.graphs {
+	for _, g := range slices.Clone(d.graphs) { // each takes itself away
 		keep(g.Close())
 	}
 	for _, m := range d.modules {
