@@ -33,6 +33,7 @@ func (m *Model) Decode(id int32, n int, draw bool, each func(id int32) bool) err
 	if q, ok := b.graph.(Queue); ok {
 		begin, result, ahead = func() error { return q.Queue(b.next) }, q.Result, 2
 	}
+	var broken error
 	for begun, done, more := 0, 0, true; done < begun || more && done < n; done++ {
 		for more && begun < min(n, done+ahead) && len(m.ids)+begun-done < m.context {
 			if err := begin(); err != nil {
@@ -48,12 +49,13 @@ func (m *Model) Decode(id int32, n int, draw bool, each func(id int32) bool) err
 			return &DeviceError{err}
 		}
 		if next < 0 || int(next) >= m.Plan.Vocab {
-			return fmt.Errorf("%s: the model chose token %d of %d: its kernels are broken", m.Dir, next, m.Plan.Vocab)
+			broken, more = fmt.Errorf("%s: the model chose token %d of %d: its kernels are broken", m.Dir, next, m.Plan.Vocab), false
+			continue // what is queued has to be fetched
 		}
 		m.ids = append(m.ids, id)
 		id, more = next, more && each(next)
 	}
-	return nil
+	return broken
 }
 
 func (m *Model) readInt(from Ptr) (int32, error) {

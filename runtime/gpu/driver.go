@@ -20,6 +20,8 @@ const (
 	MemGetInfo
 	MemAlloc
 	MemFree
+	HostAlloc // memory that the card reaches, too
+	HostFree
 	MemsetD8Async
 	MemcpyHtoDAsync
 	MemcpyDtoHAsync
@@ -34,6 +36,7 @@ const (
 	StreamDestroy
 	EventCreate
 	EventRecord
+	EventQuery
 	EventElapsedTime
 	EventDestroy
 	GraphCreate

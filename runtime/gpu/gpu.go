@@ -150,13 +150,16 @@ func (d *Device) Sync() error {
 // millisecond. The vendors' own waits spin too.
 const spinning = 20 * time.Millisecond
 
-// wait asks the stream until it's done. A card that isn't within the timeout is given up: whatever else is asked of it might wait
-// without end.
-func (d *Device) wait() error {
+// wait waits until the stream is done.
+func (d *Device) wait() error { return d.waitFor(StreamQuery, d.stream) }
+
+// waitFor asks a stream or an event until it's done. A card that isn't within the timeout is given up: whatever else is asked of it might
+// wait without end.
+func (d *Device) waitFor(query int, handle uintptr) error {
 	begun := time.Now()
 	for {
-		if status := int32(d.Result(d.procs[StreamQuery], d.stream)); status != statusNotReady {
-			return d.failure(d.procs[StreamQuery], status)
+		if status := int32(d.Result(d.procs[query], handle)); status != statusNotReady {
+			return d.failure(d.procs[query], status)
 		}
 		switch took := time.Since(begun); {
 		case took > d.opts.Timeout:

@@ -91,6 +91,7 @@ type graph struct {
 	exec   uintptr    // 0: launches are made one by one
 	ends   [2]uintptr // while the chain is made: its last node, and the next
 	events []uintptr
+	behind ring
 }
 
 // Record makes a chain of kernel nodes.
@@ -201,19 +202,24 @@ func (g *graph) Replay() error {
 		return err
 	}
 	defer leave()
-	if g.exec != 0 {
-		err = g.d.Call(GraphLaunch, g.exec, g.d.stream)
-	} else {
-		for i := range g.nodes {
-			if err = g.launch(i); err != nil {
-				break
-			}
-		}
-	}
+	err = g.start()
 	if wait := g.d.wait(); err == nil {
 		err = wait
 	}
 	return err
+}
+
+// start launches the graph behind what the stream has been given before.
+func (g *graph) start() error {
+	if g.exec != 0 {
+		return g.d.Call(GraphLaunch, g.exec, g.d.stream)
+	}
+	for i := range g.nodes {
+		if err := g.launch(i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *graph) launch(i int) error {
@@ -263,7 +269,7 @@ func (g *graph) Time() (times []time.Duration, err error) {
 
 // Close destroys what the driver made. It may be called twice.
 func (g *graph) Close() error {
-	if g.d.lost != nil || g.exec == 0 && g.graph == 0 && len(g.events) == 0 {
+	if g.d.lost != nil || g.exec == 0 && g.graph == 0 && len(g.events) == 0 && g.behind.host == 0 {
 		return nil
 	}
 	leave, err := g.d.enter()
@@ -279,6 +285,11 @@ func (g *graph) Close() error {
 			}
 		}
 	}
+	for _, e := range g.behind.events {
+		destroy(EventDestroy, e)
+	}
+	destroy(HostFree, g.behind.host)
+	g.behind = ring{}
 	destroy(GraphExecDestroy, g.exec)
 	destroy(GraphDestroy, g.graph)
 	for _, e := range g.events {
