@@ -13,6 +13,8 @@ import (
 	"hipc/ir"
 	"hipc/kernels"
 	"hipc/runtime"
+	"hipc/runtime/plan"
+	"hipc/runtime/sim"
 )
 
 // kernelBar is DESIGN §10's bar for activations in f32. It is held for each row of each result by itself: over all rows
@@ -277,26 +279,43 @@ func (x *experiment) moveOn(expected []byte) {
 	}
 }
 
-// A launched experiment is on the device.
+// A launched experiment is on the device: in one block of memory or, in the simulator, in one a region, so that an access beyond a
+// region's end is a fault, even if what is read there isn't used.
 type launched struct {
 	*experiment
 	device runtime.Device
-	at     runtime.Ptr
+	blocks []memoryBlock
 	graph  runtime.Graph
 }
 
+type memoryBlock struct {
+	at       runtime.Ptr
+	from, to int // in bytes
+}
+
 func (x *experiment) launch(b *kernelBench) (*launched, error) {
-	at, err := b.device.Alloc(int64(len(x.bytes)))
-	if err != nil {
-		return nil, err
+	l := &launched{experiment: x, device: b.device, blocks: []memoryBlock{{to: len(x.bytes)}}}
+	if _, ok := b.device.(*sim.Device); ok {
+		l.blocks = nil
+		for _, r := range x.regions { // up to where the next one may lie in a plan
+			l.blocks = append(l.blocks, memoryBlock{from: r.from, to: min(r.from+(r.to-r.from+plan.Align-1)/plan.Align*plan.Align, len(x.bytes))})
+		}
 	}
-	l := &launched{experiment: x, device: b.device, at: at}
 	step := runtime.Launch{Kernel: x.kernel, Grid: x.choice.Grid, Block: x.choice.Block, LDS: x.choice.LDS}
+	var err error
+	for i := range l.blocks {
+		m := &l.blocks[i]
+		if m.at, err = b.device.Alloc(int64(m.to - m.from)); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
 	for _, a := range x.args {
-		step.Args = append(step.Args, at.Add(int64(a)))
+		i := slices.IndexFunc(l.blocks, func(m memoryBlock) bool { return a >= m.from && a < m.to })
+		step.Args = append(step.Args, l.blocks[i].at.Add(int64(a-l.blocks[i].from)))
 	}
 	if l.graph, err = b.device.Record(b.modules[x.kernel], []runtime.Launch{step}); err != nil {
-		b.device.Free(at)
+		l.close()
 		return nil, err
 	}
 	return l, nil
@@ -304,19 +323,32 @@ func (x *experiment) launch(b *kernelBench) (*launched, error) {
 
 // run writes the memory, runs the kernel and gives what the memory is then.
 func (l *launched) run() ([]byte, error) {
-	if err := l.device.Write(l.at, l.bytes); err != nil {
-		return nil, err
+	for _, m := range l.blocks {
+		if err := l.device.Write(m.at, l.bytes[m.from:m.to]); err != nil {
+			return nil, err
+		}
 	}
 	if err := l.graph.Replay(); err != nil {
 		return nil, err
 	}
-	got := make([]byte, len(l.bytes))
-	return got, l.device.Read(got, l.at)
+	got := slices.Clone(l.bytes)
+	for _, m := range l.blocks {
+		if err := l.device.Read(got[m.from:m.to], m.at); err != nil {
+			return nil, err
+		}
+	}
+	return got, nil
 }
 
 func (l *launched) close() {
-	l.graph.Close()
-	l.device.Free(l.at)
+	if l.graph != nil {
+		l.graph.Close()
+	}
+	for _, m := range l.blocks {
+		if m.at != 0 {
+			l.device.Free(m.at)
+		}
+	}
 }
 
 // check runs the case once and compares with the oracle: every result, and that nothing else in memory has changed: no

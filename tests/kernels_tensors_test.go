@@ -243,5 +243,5 @@ func nmse(got, want []float32) float64 {
 	if err == 0 {
 		return 0
 	}
-	return err / size
+	return err / max(size, 1e-20) // a row of zeros has no size of its own
 }
