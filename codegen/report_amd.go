@@ -112,22 +112,32 @@ func fact(facts map[string]string, key string) int {
 	return n
 }
 
-// inspect asks LLVM's programs: what the note says of each kernel, and how many instructions of each class it has.
-func (t *Target) inspect(ctx context.Context, dir string) (map[string]map[string]string, map[string][]int, error) {
+// spillsAMD says how many kernels keep registers in memory. Without llvm-readelf nothing is known of that.
+func spillsAMD(ctx context.Context, t *Target, dir string) string {
+	notes, _ := t.notes(ctx, dir)
+	n := 0
+	for _, facts := range notes {
+		if fact(facts, "private_segment_fixed_size") > 0 {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("makes %d of %d kernels spill registers", n, len(notes))
+}
+
+// notes are what the code object says of each kernel.
+func (t *Target) notes(ctx context.Context, dir string) (map[string]map[string]string, error) {
 	readelf, err := newest("llvm-readelf")
 	if err != nil {
-		return nil, nil, fmt.Errorf("no llvm-readelf was found")
-	}
-	objdump, err := newest("llvm-objdump")
-	if err != nil {
-		return nil, nil, fmt.Errorf("no llvm-objdump was found")
+		return nil, fmt.Errorf("no llvm-readelf was found")
 	}
 	text, err := runTool(ctx, dir, readelf, "--notes", t.Object)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	notes, counts := map[string]map[string]string{}, map[string][]int{}
-	facts := map[string]string{}
+	notes, facts := map[string]map[string]string{}, map[string]string{}
 	for l := range strings.Lines(text) {
 		m := amdKey.FindStringSubmatch(strings.TrimRight(l, "\n"))
 		if m == nil {
@@ -139,14 +149,29 @@ func (t *Target) inspect(ctx context.Context, dir string) (map[string]map[string
 		if strings.HasPrefix(l, "    .name:") {
 			facts["name"] = m[2]
 		}
-		if m[1] == "wavefront_size" { // the last key of a kernel: they're sorted
+		if m[1] == "wavefront_size" { // the last key of a kernel that matters: they're sorted
 			notes[facts["name"]] = facts
 			facts = map[string]string{}
 		}
 	}
-	if text, err = runTool(ctx, dir, objdump, "-d", "--no-show-raw-insn", t.Object); err != nil {
+	return notes, nil
+}
+
+// inspect asks LLVM's programs: what the note says of each kernel, and how many instructions of each class it has.
+func (t *Target) inspect(ctx context.Context, dir string) (map[string]map[string]string, map[string][]int, error) {
+	objdump, err := newest("llvm-objdump")
+	if err != nil {
+		return nil, nil, fmt.Errorf("no llvm-objdump was found")
+	}
+	notes, err := t.notes(ctx, dir)
+	if err != nil {
 		return nil, nil, err
 	}
+	text, err := runTool(ctx, dir, objdump, "-d", "--no-show-raw-insn", t.Object)
+	if err != nil {
+		return nil, nil, err
+	}
+	counts := map[string][]int{}
 	var now []int
 	for l := range strings.Lines(text) {
 		if m := amdHead.FindStringSubmatch(strings.TrimSpace(l)); m != nil {

@@ -16,6 +16,7 @@
 package codegen
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -39,9 +40,10 @@ type Target struct {
 	Needs     []string // features of the processor, by the names in features, without which the object can't be run here
 	Alias     string   // another name by which the first row that fits this machine is found
 	language  *language
-	report    func(t *Target, dir string) ([]byte, error) // kernels.txt of the object
-	inspector string                                      // the program that tells most of that
-	unit      *unit                                       // of a GPU
+	report    func(t *Target, dir string) ([]byte, error)             // kernels.txt of the object
+	inspector string                                                  // the program that tells most of that
+	unit      *unit                                                   // of a GPU
+	spills    func(ctx context.Context, t *Target, dir string) string // what the object's kernels spill, "" if nothing
 }
 
 // A Compiler is one way to compile a target. The first that is found and takes the target is taken.
@@ -120,9 +122,9 @@ var Targets = []*Target{
 	{Name: "cpu_v3", Device: "cpu", Act: "f32", KV: "f32", Page: 64, Templates: "cpu", Prelude: []string{"entry.h", "pool.h"},
 		Source: "kernels.hip", Object: "kernels.so", March: "x86-64-v3", Compilers: cxxs, Needs: v3, Alias: "cpu", language: functions, report: reportX86, inspector: "objdump"},
 	{Name: "gfx1100", Device: "hip", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
-		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1100", Compilers: amd, language: launches, report: reportAMD, inspector: "llvm-objdump", unit: rdna3},
+		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1100", Compilers: amd, language: launches, report: reportAMD, inspector: "llvm-objdump", unit: rdna3, spills: spillsAMD},
 	{Name: "gfx1151", Device: "hip", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
-		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1151", Compilers: amd, language: launches, report: reportAMD, inspector: "llvm-objdump", unit: rdna3},
+		Source: "kernels.hip", Object: "kernels.hsaco", March: "gfx1151", Compilers: amd, language: launches, report: reportAMD, inspector: "llvm-objdump", unit: rdna3, spills: spillsAMD},
 	{Name: "sm_90", Device: "cuda", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},
 		Source: "kernels.hip", Object: "kernels.ptx", March: "sm_90", Compilers: nvidia, language: launches, report: reportPTX, inspector: "ptxas", unit: hopper},
 	{Name: "sm_86", Device: "cuda", Act: "f32", KV: "f16", Page: 64, Templates: "gpu", Prelude: []string{"device.h"},

@@ -26,6 +26,7 @@ type Tool struct {
 	Path   string
 	Passed []string // compilers that go before it and are here, but won't do: which, and why
 	args   []string
+	index  int // in the target's list
 }
 
 // A MissingTool says that none of a target's compilers is on this machine: plan and source can still be written.
@@ -41,13 +42,16 @@ func (e *MissingTool) Error() string {
 
 // FindCompiler finds the first of the target's compilers that is on this machine and can compile for it. If there is none, the
 // error is a *MissingTool. A variable such as CXX that names a program which isn't there is an error of its own: the user meant it.
-func FindCompiler(ctx context.Context, t *Target) (*Tool, error) {
+func FindCompiler(ctx context.Context, t *Target) (*Tool, error) { return t.find(ctx, 0) }
+
+// find seeks from a place in the list on.
+func (t *Target) find(ctx context.Context, from int) (*Tool, error) {
 	if t.Object == "" {
 		return nil, fmt.Errorf("%s has no kernels to compile", t.Name)
 	}
 	missing := &MissingTool{Target: t.Name}
 	var passed []string
-	for _, c := range t.Compilers {
+	for i, c := range t.Compilers[from:] {
 		words := []string{c.Program}
 		if c.Env != "" {
 			if words = strings.Fields(os.Getenv(c.Env)); len(words) == 0 {
@@ -79,7 +83,7 @@ func FindCompiler(ctx context.Context, t *Target) (*Tool, error) {
 			return nil, err
 		}
 		name := filepath.Base(words[0])
-		return &Tool{plan.Compiler{Name: name, Version: version, Command: name + " " + strings.Join(args, " ")}, path, passed, args}, nil
+		return &Tool{plan.Compiler{Name: name, Version: version, Command: name + " " + strings.Join(args, " ")}, path, passed, args, from + i}, nil
 	}
 	return nil, missing
 }
@@ -149,20 +153,39 @@ func complaint(said string, err error) string {
 
 // Build compiles the target's source in dir, the artifact's folder, to its object. The compiler's words are in the error
 // if it refuses. A cancelled context kills the compiler with all that it has started; a half-written object is removed.
+//
+// A compiler for GPUs that refuses the source, or lets registers spill, is passed over where there's another: hipcc of clang 15 has 128
+// registers where the card has 256.
 func Build(ctx context.Context, t *Target, dir string) (*Tool, error) {
 	tool, err := FindCompiler(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	said, err := runTool(ctx, dir, tool.Path, tool.args...)
-	if err == nil {
-		return tool, nil
+	for {
+		said, err := runTool(ctx, dir, tool.Path, tool.args...)
+		if ctx.Err() != nil {
+			os.Remove(filepath.Join(dir, t.Object))
+			return nil, ctx.Err()
+		}
+		why := ""
+		if err != nil {
+			why = "refuses the source: " + complaint(said, err)
+		} else if t.spills != nil {
+			why = t.spills(ctx, t, dir)
+		}
+		if c := t.Compilers[tool.index]; why != "" && c.Probe != "" {
+			if next, lacks := t.find(ctx, tool.index+1); lacks == nil {
+				next.Passed = append(append(tool.Passed, tool.Name+" "+why), next.Passed...)
+				tool = next
+				continue
+			}
+		}
+		if err == nil {
+			return tool, nil
+		}
+		os.Remove(filepath.Join(dir, t.Object))
+		return nil, fmt.Errorf("%s refused %s (%w):\n%s", tool.Name, t.Source, err, firstLines(said, 40))
 	}
-	os.Remove(filepath.Join(dir, t.Object))
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	return nil, fmt.Errorf("%s refused %s (%w):\n%s", tool.Name, t.Source, err, firstLines(said, 40))
 }
 
 // runTool runs a program and returns what it said, both streams together. Its words are in English wherever it runs.

@@ -178,7 +178,8 @@ func TestVendorsCompiler(t *testing.T) {
 	const old = `case "$*" in
 *--version*) echo "HIP version: 5.2.21153-0"; echo "Fake clang version 15.0.6" ;;
 *gfx1151*) echo "clang: error: invalid target ID 'gfx1151'" >&2; exit 1 ;;
-*) echo "$@" >> "$FAKE/said"; : > kernels.hsaco ;;
+*) echo "$@" >> "$FAKE/said"; : > kernels.hsaco
+	if grep -q newer kernels.hip; then echo "kernels.hip:1: error: no such builtin" >&2; exit 1; fi ;;
 esac
 `
 	write("hipcc", old)
@@ -197,7 +198,19 @@ esac
 		return &target
 	}
 	dir := t.TempDir()
+	source := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "kernels.hip"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source("newer")
 	tool, err := Build(t.Context(), two("gfx1100"), dir)
+	if err != nil || tool.Name != "clang++-21" || strings.Join(tool.Passed, "; ") != "hipcc refuses the source: no such builtin" {
+		t.Errorf("%+v, %v", tool, err)
+	}
+	source("")
+	os.Remove(filepath.Join(bin, "said"))
+	tool, err = Build(t.Context(), two("gfx1100"), dir)
 	if err != nil || tool.Name != "hipcc" || tool.Version != "HIP version: 5.2.21153-0" || !strings.HasPrefix(tool.Command, "hipcc --genco ") || len(tool.Passed) != 0 {
 		t.Errorf("%+v, %v", tool, err)
 	}

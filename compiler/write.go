@@ -24,6 +24,7 @@ type Result struct {
 	Dir     string
 	Plan    *plan.Plan
 	Missing *codegen.MissingTool // why there is no compiled object, if there is none
+	Passed  []string             // compilers that were there and not used, and why
 	Unfused int                  // steps of a token of decode_1 with -fuse=off
 	Formats []FormatUse
 	Skipped []string // what the checkpoint holds and the model doesn't use, a line each
@@ -217,6 +218,7 @@ func (c *compilation) object(ctx context.Context, f *folder, man *plan.Manifest,
 	case err != nil:
 		return Stage{}, full(err, f.place)
 	}
+	r.Passed = built.Passed
 	man.Compilers = append(man.Compilers, built.Compiler)
 	report, err := codegen.Report(c.target, f.tmp)
 	if err != nil {

@@ -138,6 +138,9 @@ func describe(w io.Writer, r *compiler.Result) {
 		}
 	}
 	fmt.Fprintf(w, "%s (%s)\n", r.Dir, strings.Join(took, ", "))
+	for _, p := range r.Passed {
+		fmt.Fprintf(w, "not compiled with %s\n", p)
+	}
 	if r.Missing != nil {
 		fmt.Fprintf(w, "without a compiled object: %v\n", r.Missing)
 	}
