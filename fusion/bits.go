@@ -28,6 +28,23 @@ func (s bitset) meets(t bitset) bool {
 	return false
 }
 
+func (s bitset) within(t bitset) bool {
+	for i, w := range s {
+		if w&^t[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (s bitset) count() int {
+	n := 0
+	for _, w := range s {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
 func (s bitset) union(t bitset) bitset {
 	u := append(bitset(nil), s...)
 	u.addAll(t)

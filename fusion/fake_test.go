@@ -17,6 +17,7 @@ type fake struct {
 	block map[string]int
 	cost  map[string]float64 // µs
 	share float64            // µs
+	units float64            // a step by itself leaves all but one of them idle; 0: it leaves none
 }
 
 func (f *fake) Find(n *ir.Node, rows int) (*kernels.Choice, error) {
@@ -27,16 +28,20 @@ func (f *fake) Find(n *ir.Node, rows int) (*kernels.Choice, error) {
 	return c, nil
 }
 
-func (f *fake) Cost(launch []kernels.Step) float64 {
-	total := -f.share * float64(len(launch)-1)
-	for _, s := range launch {
-		c, ok := f.cost[s.Node.Op.Name]
-		if !ok {
-			c = 10
-		}
-		total += c
+func (f *fake) Load(s kernels.Step) kernels.Load {
+	c, ok := f.cost[s.Node.Op.Name]
+	if !ok {
+		c = 10
 	}
-	return total * 1e-6
+	return kernels.Load{Step: s, Busy: (c - f.share) / max(1, f.units) * 1e-6, Alone: (c - f.share) * 1e-6}
+}
+
+func (f *fake) Launch(steps ...kernels.Load) float64 {
+	var busy, alone float64
+	for _, l := range steps {
+		busy, alone = busy+l.Busy, max(alone, l.Alone)
+	}
+	return f.share*1e-6 + max(busy, alone)
 }
 
 func (f *fake) options(t *testing.T, rules string) Options {

@@ -225,20 +225,14 @@ logits = linear(h, @lm_head[11])`, nil, "")
 }
 
 // dearEnd is a coster to whom the norm that a rotated layer ends with is dear.
-type dearEnd struct {
-	of interface {
-		Cost([]kernels.Step) float64
-	}
-}
+type dearEnd struct{ kernels.Coster }
 
-func (d dearEnd) Cost(launch []kernels.Step) float64 {
-	c := d.of.Cost(launch)
-	for _, s := range launch {
-		for _, a := range s.Node.Args {
-			if a.Weight != nil && strings.Contains(a.Weight.Path, "{l+1}") {
-				c++
-			}
+func (d dearEnd) Load(s kernels.Step) kernels.Load {
+	l := d.Coster.Load(s)
+	for _, a := range s.Node.Args {
+		if a.Weight != nil && strings.Contains(a.Weight.Path, "{l+1}") {
+			l.Busy++
 		}
 	}
-	return c
+	return l
 }

@@ -38,27 +38,28 @@ func (r *ModelReport) String() string {
 // PlanModel plans all of m's graphs for a bucket, with rotated layers if those are cheaper.
 func PlanModel(m *ir.Model, o Options) (*ir.Model, *ModelReport, error) {
 	out, r, err := planAll(m, o)
-	if err != nil || o.Off {
-		if r != nil {
-			r.Why = "fusion is off"
-		}
-		return out, r, err
-	}
-	turned, why := Rotate(m)
-	if turned == nil {
-		r.Why = why
-		return out, r, nil
-	}
-	other, s, err := planAll(turned, o)
 	if err != nil {
 		return nil, nil, err
 	}
-	saved := r.Cost - s.Cost
-	if picoseconds(s.Cost) < picoseconds(r.Cost) {
-		s.Rotated, s.Saved = true, saved
-		return other, s, nil
+	if o.Off {
+		r.Why = "fusion is off"
+		return out, r, nil
 	}
-	r.Saved = saved
+	turned, why := Rotate(m)
+	if r.Why = why; turned != nil {
+		other, s, err := planAll(turned, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		r.Saved = r.Cost - s.Cost
+		if picoseconds(s.Cost) < picoseconds(r.Cost) {
+			s.Rotated, s.Saved = true, r.Saved
+			out, r = other, s
+		}
+	}
+	for _, g := range r.Graphs {
+		g.weigh()
+	}
 	return out, r, nil
 }
 

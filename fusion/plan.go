@@ -49,18 +49,6 @@ func (f found) Find(n *ir.Node, rows int) (*kernels.Choice, error) {
 	return kernels.Find(f.target, n, d)
 }
 
-// cost is what a launch of these steps costs, in picoseconds.
-func (o *Options) cost(launch []*step) int64 {
-	steps := make([]kernels.Step, len(launch))
-	for i, s := range launch {
-		if s.Choice == nil {
-			return lacking
-		}
-		steps[i] = s.Step
-	}
-	return picoseconds(o.Coster.Cost(steps))
-}
-
 // picoseconds rounds a cost. What is no cost at all, or more than ten minutes, is as bad as no kernel.
 func picoseconds(seconds float64) int64 {
 	if !(seconds >= 0 && seconds < 600) {
@@ -78,78 +66,76 @@ func Plan(g *ir.Graph, o Options) (*ir.Graph, *Report, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	chosen := s.cover(pieces)
-	if err := s.complete(chosen, &o); err != nil {
+	launches := make([][]*piece, 0, len(pieces))
+	if o.Off {
+		for _, p := range pieces {
+			launches = append(launches, []*piece{p})
+		}
+	} else {
+		launches, r.Exact = s.plan(pieces, &o)
+	}
+	if err := complete(launches); err != nil {
 		return nil, nil, err
 	}
-	steps := make([]*step, len(chosen))
-	for i, p := range chosen {
-		steps[i] = &step{piece: p, launch: i}
-		if m := p.match; m != nil {
-			steps[i].Step = kernels.Step{Node: s.fused(m), Choice: m.Choice, Rows: m.rows}
-		} else {
-			n := g.Nodes[p.nodes.members()[0]]
-			c, _ := o.Kernels.Find(n, s.rows[n.Outs[0]])
-			steps[i].Step = kernels.Step{Node: n, Choice: c, Rows: s.rows[n.Outs[0]]}
-		}
-	}
-	for _, p := range chosen {
-		r.Cost += float64(p.cost.time) * 1e-12
-	}
-	s.report(r, pieces, chosen)
-	if !o.Off {
-		r.Shared = float64(s.share(steps, &o)) * 1e-12
-		r.Cost -= r.Shared
-	}
-	out := s.assemble(steps)
+	s.report(r, pieces, launches, &o)
+	out := s.assemble(launches)
 	r.count(out)
 	return out, r, nil
 }
 
-// pieces are what a cover may be made of: matches, by rule and place, then single nodes.
+// pieces are what a plan may be made of: matches, by rule and place, then single nodes.
 func (s *site) pieces(o *Options, r *Report) ([]*piece, error) {
 	var out []*piece
 	if !o.Off {
 		for place, rule := range o.Rules {
 			for _, m := range s.matches(rule, o, r.lacks) {
-				st := &step{Step: kernels.Step{Node: s.fused(m), Choice: m.Choice, Rows: m.rows}}
-				size := int64(len(m.nodes.members()))
-				out = append(out, &piece{m, m.nodes, price{o.cost([]*step{st}), size * int64(place)}})
+				p := &piece{Step: kernels.Step{Node: s.fused(m), Choice: m.Choice, Rows: m.rows}, match: m, nodes: m.nodes}
+				out = append(out, s.priced(p, place, o))
 			}
 		}
 	}
 	for i, n := range s.graph.Nodes {
-		rows := s.rows[n.Outs[0]]
-		p := &piece{nodes: newBitset(len(s.graph.Nodes)), cost: price{lacking, int64(len(o.Rules))}}
+		p := &piece{Step: kernels.Step{Node: n, Rows: s.rows[n.Outs[0]]}, nodes: newBitset(len(s.graph.Nodes))}
 		p.nodes.add(i)
-		c, err := o.Kernels.Find(n, rows)
-		switch {
-		case err == nil:
-			p.cost.time = o.cost([]*step{{Step: kernels.Step{Node: n, Choice: c, Rows: rows}}})
-		case !kernels.IsMissing(err):
-			return nil, err
+		if p.Choice, p.lacks = o.Kernels.Find(n, p.Rows); p.lacks != nil && !kernels.IsMissing(p.lacks) {
+			return nil, p.lacks
 		}
-		out = append(out, p)
+		out = append(out, s.priced(p, len(o.Rules), o))
 	}
 	return out, nil
 }
 
-// complete is the error that names what the target lacks for this cover.
-func (s *site) complete(chosen []*piece, o *Options) error {
+// priced is p with what it needs and costs.
+func (s *site) priced(p *piece, place int, o *Options) *piece {
+	p.needs = newBitset(len(s.graph.Nodes))
+	for _, i := range p.nodes.members() {
+		p.needs.addAll(s.needs[i])
+	}
+	for i, w := range p.nodes {
+		p.needs[i] &^= w
+	}
+	p.first = p.nodes.members()[0]
+	p.alone, p.rank = lacking, int64(p.nodes.count()*place)
+	if p.Choice != nil {
+		p.load = o.Coster.Load(p.Step)
+		p.alone = picoseconds(o.Coster.Launch(p.load))
+	}
+	return p
+}
+
+// complete is the error that names what the target lacks for this plan.
+func complete(launches [][]*piece) error {
 	var missing []string
-	for _, p := range chosen {
-		if p.match != nil {
+	for _, p := range slices.Concat(launches...) {
+		if p.lacks == nil {
 			continue
 		}
-		n := s.graph.Nodes[p.nodes.members()[0]]
-		if _, err := o.Kernels.Find(n, s.rows[n.Outs[0]]); err != nil {
-			text := err.Error()
-			if n.Pos.IsValid() {
-				text = n.Pos.String() + ": " + text
-			}
-			if !slices.Contains(missing, text) {
-				missing = append(missing, text)
-			}
+		text := p.lacks.Error()
+		if p.Node.Pos.IsValid() {
+			text = p.Node.Pos.String() + ": " + text
+		}
+		if !slices.Contains(missing, text) {
+			missing = append(missing, text)
 		}
 	}
 	if missing == nil {
@@ -196,60 +182,49 @@ func (s *site) fused(m *Match) *ir.Node {
 	return n
 }
 
-// assemble puts the steps in an order and makes a graph of them. Launches keep the order in which their last node stood,
-// as far as what they need allows; the steps of one launch stand beside each other.
-func (s *site) assemble(steps []*step) *ir.Graph {
-	var groups [][]*step
-	for i := range steps {
-		var g []*step
-		for _, st := range steps {
-			if st.launch == i {
-				g = append(g, st)
-			}
-		}
-		if g != nil {
-			groups = append(groups, g)
-		}
-	}
-	needs := s.groupNeeds(groups)
-	last := make([]int, len(groups))
-	for k, g := range groups {
-		for _, st := range g {
-			in := st.nodes.members()
-			last[k] = max(last[k], in[len(in)-1])
-		}
-	}
+// assemble makes a graph of launches. They keep the order in which their last node stood, as far as what they need allows;
+// the steps of one stand beside each other.
+func (s *site) assemble(launches [][]*piece) *ir.Graph {
+	done := newBitset(len(s.graph.Nodes))
 	c := newCopier()
 	out := c.graph(s.graph)
-	done := newBitset(len(groups))
-	launches := 0
-	for range groups {
+	shared := 0
+	for left := launches; len(left) > 0; {
 		next := -1
-		for k := range groups {
-			if !done.has(k) && !slices.ContainsFunc(needs[k].members(), func(j int) bool { return !done.has(j) }) && (next < 0 || last[k] < last[next]) {
+		for k, l := range left {
+			ready := !slices.ContainsFunc(l, func(p *piece) bool { return !p.needs.within(done) })
+			if ready && (next < 0 || lastNode(l) < lastNode(left[next])) {
 				next = k
 			}
 		}
-		if next < 0 {
-			panic("fusion: steps need each other round about")
+		launch := left[next]
+		left = slices.Delete(slices.Clone(left), next, next+1)
+		if len(launch) > 1 {
+			shared++
 		}
-		done.add(next)
-		if len(groups[next]) > 1 {
-			launches++
-		}
-		for _, st := range groups[next] {
-			n := c.node(st.Node)
-			if m := st.match; m != nil { // readers know the values of the unfused graph
+		for _, p := range launch {
+			done.addAll(p.nodes)
+			n := c.node(p.Node)
+			if m := p.match; m != nil { // readers know the values of the unfused graph
 				for i, v := range m.Outs {
 					c.values[v] = n.Outs[i]
 				}
 			}
-			if len(groups[next]) > 1 {
-				n.Launch = launches
+			if len(launch) > 1 {
+				n.Launch = shared
 			}
 			out.Nodes = append(out.Nodes, n)
 		}
 	}
 	c.results(out, s.graph)
 	return out
+}
+
+func lastNode(launch []*piece) int {
+	last := 0
+	for _, p := range launch {
+		in := p.nodes.members()
+		last = max(last, in[len(in)-1])
+	}
+	return last
 }

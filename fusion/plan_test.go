@@ -216,7 +216,7 @@ func TestSiblings(t *testing.T) {
 		{"other block sizes", "", `x act[8]:: a = exp(x)  b = silu(x)  c = a + b  return c`,
 			"a = exp(x)\nb = silu(x)\nc = a + b\nreturn c", fake{share: 1, block: map[string]int{"exp": 64}}},
 		{"launches that need each other through a third", "", `x act[8]; y act[8]:: c = -y  a = exp(x)  b = silu(a)  d = sqrt(c)  return b, d`,
-			"a = exp(x)\nlaunch {\nc = -y\nb = silu(a)\n}\nd = sqrt(c)\nreturn b, d", fake{share: 1, block: map[string]int{"exp": 64, "sqrt": 64}}},
+			"a = exp(x)\nlaunch {\nc = -y\nb = silu(a)\n}\nd = sqrt(c)\nreturn b, d", fake{share: 1, block: map[string]int{"exp": 64, "sqrt": 32}}},
 		{"after rules", "fuse f(x) = silu(exp(x))", `x act[8]:: a = silu(exp(x))  b = -x  c = a + b  return c`,
 			"launch {\na = f(x)\nb = -x\n}\nc = a + b\nreturn c", fake{share: 1}},
 		{"not two that touch one state", "", `k act[1,16]; v act[1,16]:: a = append(k, v, &s)  b = append(v, k, &s)  q = attend_kv(k, a, 1, 0)  r = attend_kv(v, b, 1, 0)  return q, r`,

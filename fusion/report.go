@@ -4,28 +4,33 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"hipc/ir"
+	"hipc/kernels"
 )
 
 // A Report says what Plan did with a graph, for hipc explain.
 type Report struct {
 	Graph      string
 	Cost       float64 // seconds, of all launches
-	Shared     float64 // seconds that sharing launches saved of that
+	Shared     float64 // seconds less than if each step had a launch of its own
+	Exact      bool    // no plan is cheaper: the search left nothing out
 	Primitives int     // launches without any fusion
 	Launches   int
 	Fired      []Event
-	Lost       []Event // matched, but another cover is cheaper
+	Lost       []Event // matched, but it's cheaper without
 	Others     int     // more that lost, not weighed one by one
 	Lacking    []Event // matched, but the target has no kernel
+
+	weigh func() // fills in Gain, and Lost
 }
 
 // An Event is a rule at a place.
 type Event struct {
 	Rule string
 	At   string  // the values that it makes: "h, x"
-	Gain float64 // seconds: saved against its nodes one by one; of what lost, how much more its best cover costs
+	Gain float64 // seconds that the cheapest plan without it costs more; of what lost, the cheapest plan with it
 	Why  string  // of what lacks a kernel: what is missing
 }
 
@@ -44,49 +49,58 @@ func (m *Match) at() string {
 // mostLost is for how many matches that lost it is worked out by how much.
 const mostLost = 32
 
-// report tells which matches were chosen and what they save, and which were not and by how much they lost.
-func (s *site) report(r *Report, pieces, chosen []*piece) {
-	single := make([]int64, len(s.graph.Nodes))
-	total := int64(0)
-	for _, p := range pieces {
-		if p.match == nil {
-			single[p.nodes.members()[0]] = p.cost.time
-		}
-	}
+// report tells what the plan costs, which matches it uses, and which not. How much they save or would cost is weighed on
+// demand: a search for each.
+func (s *site) report(r *Report, pieces []*piece, launches [][]*piece, o *Options) {
+	chosen := slices.Concat(launches...)
+	cost := o.cost(launches)
 	for _, p := range chosen {
-		total += p.cost.time
+		r.Shared += float64(p.alone) * 1e-12
 	}
-	for i, p := range pieces {
-		if p.match == nil {
-			continue
+	r.Cost = float64(cost) * 1e-12
+	r.Shared -= r.Cost
+	var lost []*piece
+	var with []*piece // that fired
+	for _, p := range pieces {
+		switch {
+		case p.match == nil:
+		case slices.Contains(chosen, p):
+			with = append(with, p)
+			r.Fired = append(r.Fired, Event{Rule: p.match.Rule.Name, At: p.match.at()})
+		default:
+			lost = append(lost, p)
 		}
-		e := Event{Rule: p.match.Rule.Name, At: p.match.at()}
-		if slices.Contains(chosen, p) {
-			gain := -p.cost.time
-			for _, i := range p.nodes.members() {
-				gain += single[i]
-			}
-			e.Gain = float64(gain) * 1e-12
-			r.Fired = append(r.Fired, e)
-			continue
-		}
-		if len(r.Lost) == mostLost {
-			r.Others++
-			continue
-		}
-		var rivals []int // all that overlap: without them, p must be taken
-		for j, q := range pieces {
-			if j != i && q.nodes.meets(p.nodes) {
-				rivals = append(rivals, j)
-			}
-		}
-		with, cost := s.coverWithout(pieces, rivals, &tried{sets: map[string]bool{}})
-		if with == nil {
-			continue
-		}
-		e.Gain = float64(cost.time-total) * 1e-12
-		r.Lost = append(r.Lost, e)
 	}
+	r.Others = len(lost)
+	r.weigh = sync.OnceFunc(func() {
+		if !r.Exact {
+			return
+		}
+		dearer := func(without func(q *piece) bool) float64 {
+			other, _ := s.plan(slices.DeleteFunc(slices.Clone(pieces), without), o)
+			return float64(o.cost(other)-cost) * 1e-12
+		}
+		for i, p := range with {
+			r.Fired[i].Gain = dearer(func(q *piece) bool { return q == p })
+		}
+		for _, p := range lost[:min(len(lost), mostLost)] {
+			r.Others--
+			r.Lost = append(r.Lost, Event{Rule: p.match.Rule.Name, At: p.match.at(), Gain: dearer(func(q *piece) bool { return q != p && q.nodes.meets(p.nodes) })})
+		}
+	})
+}
+
+// cost is what launches take, in picoseconds.
+func (o *Options) cost(launches [][]*piece) int64 {
+	sum := int64(0)
+	for _, l := range launches {
+		loads := make([]kernels.Load, len(l))
+		for i, p := range l {
+			loads[i] = p.load
+		}
+		sum += o.time(l, loads)
+	}
+	return sum
 }
 
 func (r *Report) count(g *ir.Graph) {

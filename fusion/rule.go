@@ -5,14 +5,14 @@
 // is what the fused step means; it is matched against a graph node by node. The matcher alone knows what is legal: every
 // value that is read outside of a match is a result of the rule, putting one step in the place of several leaves no
 // cycle, and the target has a kernel of the rule's name for these very types. The planner alone knows what pays: of all
-// covers of a graph by matches and single nodes it takes the cheapest, by a Coster; then it lets steps that don't need
-// each other share a launch. Neither a rule nor a kernel says anything about profit.
+// plans whose launches are matches and single nodes, several in a launch where none needs another, it takes the cheapest,
+// by a Coster (search.go). Neither a rule nor a kernel says anything about profit.
 //
 // A model's layers may be cut elsewhere than its text does: if that makes the plan cheaper, each body ends with the head
 // of its successor, so that the sum at a layer's end and the next layer's norm can be one step (rotate.go).
 //
 // Everything here is deterministic: costs are compared in whole picoseconds, ties go to the rule that stands first in
-// its file, and to the node that stands first in its graph.
+// its file, and to the plan whose steps come earlier.
 package fusion
 
 import (

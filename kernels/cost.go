@@ -15,9 +15,18 @@ type Step struct {
 	Rows   int
 }
 
-// A Coster says what a launch costs, in seconds. Several steps share the launch if there are several.
+// A Load is what a step takes, in seconds: of the whole machine, and by itself with the blocks that it has.
+type Load struct {
+	Step
+	Busy, Alone float64
+}
+
+// A Coster prices launches, in seconds: what each step takes, and what a launch of such steps comes to, in that order. The
+// planner cuts off by it what can't be cheapest: a launch should take no less than Launch() and the sum of what is Busy, and
+// no less for one step more.
 type Coster interface {
-	Cost(launch []Step) float64
+	Load(Step) Load
+	Launch(steps ...Load) float64
 }
 
 // A Machine predicts for a step max(bytes / Bandwidth, flops / Flops) / fill + Node, where fill is how much of the machine
@@ -55,8 +64,21 @@ func (m Machine) String() string {
 	return fmt.Sprintf("%.4g GB/s, %.4g Tflop/s, %d units, %.3g µs a launch", m.Bandwidth/1e9, m.Flops/1e12, m.Units, m.Node*1e6)
 }
 
-// Cost implements Coster: always predicted, with an empty context.
-func (m Machine) Cost(launch []Step) float64 { return m.Estimate(launch, 0).Seconds }
+// Load implements Coster: predicted, with an empty context.
+func (m Machine) Load(s Step) Load {
+	bytes, flops := Work(s.Node, s.Rows, m.Act)
+	busy := max(float64(bytes)/m.Bandwidth, float64(flops)/m.Flops)
+	return Load{s, busy, busy / m.fill(s.Choice.Grid)}
+}
+
+// Launch implements Coster.
+func (m Machine) Launch(steps ...Load) float64 {
+	var sum, longest float64
+	for _, l := range steps {
+		sum, longest = sum+l.Busy, max(longest, l.Alone)
+	}
+	return max(sum, longest) + m.Node
+}
 
 // A Bound says what most of a launch's time goes to.
 type Bound string
@@ -73,7 +95,7 @@ type Estimate struct {
 	Seconds  float64
 	Bytes    int // moved
 	Flops    int
-	Fill     float64 // the part of the machine that its blocks keep busy: of its units, on average over the rounds
+	Fill     float64 // the part of the machine that its blocks keep busy: of its units
 	Bound    Bound
 	Measured *times.Time // where Seconds is from; nil: predicted
 }
@@ -109,12 +131,9 @@ func (m Machine) Estimate(launch []Step, pos int) Estimate {
 	return e
 }
 
-// fill is the part of the machine that grid blocks keep busy: they run in rounds of Units, the last of which may be
-// short.
-func (m Machine) fill(grid int) float64 {
-	rounds := (grid + m.Units - 1) / m.Units
-	return float64(grid) / float64(rounds*m.Units)
-}
+// fill is the part of the machine that grid blocks keep busy. More of them than run at once keep all of it busy to the end:
+// they don't run in step, and what the last ones leave of the memory's bandwidth the others get.
+func (m Machine) fill(grid int) float64 { return min(1, float64(grid)/float64(m.Units)) }
 
 // A PriceList is what launches cost on a target: measured where its table of times has the launch, else predicted.
 type PriceList struct {
@@ -132,14 +151,43 @@ func Prices(target string) (*PriceList, error) {
 	return &PriceList{m, t}, err
 }
 
-// Cost implements Coster.
-func (p *PriceList) Cost(launch []Step) float64 { return p.Estimate(launch, 0).Seconds }
+// Load implements Coster.
+func (p *PriceList) Load(s Step) Load {
+	l := p.Machine.Load(s)
+	if t, ok := p.time([]Step{s}, 0); ok {
+		l.Alone = max(t.Median*1e-6-p.Node, 0)
+		l.Busy = min(l.Busy, l.Alone)
+	}
+	return l
+}
+
+// Launch implements Coster.
+func (p *PriceList) Launch(steps ...Load) float64 {
+	if len(p.Times) > 0 && len(steps) > 0 {
+		launch := make([]Step, len(steps))
+		for i, l := range steps {
+			launch[i] = l.Step
+		}
+		if t, ok := p.time(launch, 0); ok {
+			return t.Median * 1e-6
+		}
+	}
+	return p.Machine.Launch(steps...)
+}
 
 // Estimate is a launch's measured time, or a prediction. What a launch is bound by is always the prediction's say.
 func (p *PriceList) Estimate(launch []Step, pos int) Estimate {
 	e := p.Machine.Estimate(launch, pos)
+	if t, ok := p.time(launch, pos); ok {
+		e.Seconds, e.Measured = t.Median*1e-6, &t
+	}
+	return e
+}
+
+// time is what the table has of a launch.
+func (p *PriceList) time(launch []Step, pos int) (times.Time, bool) {
 	if len(p.Times) == 0 {
-		return e
+		return times.Time{}, false
 	}
 	insts, grid, seqs := make([]string, len(launch)), 0, 1
 	for i, s := range launch {
@@ -150,11 +198,8 @@ func (p *PriceList) Estimate(launch []Step, pos int) Estimate {
 	if !readsContext(launch) {
 		pos = 0 // a time that the context has no say in is filed there
 	}
-	k := times.Key{Inst: strings.Join(insts, " | "), Shape: times.Shape(seqs, launch[0].Rows/seqs, pos), Grid: grid}
-	if t, ok := p.Times[k]; ok {
-		e.Seconds, e.Measured = t.Median*1e-6, &t
-	}
-	return e
+	t, ok := p.Times[times.Key{Inst: strings.Join(insts, " | "), Shape: times.Shape(seqs, launch[0].Rows/seqs, pos), Grid: grid}]
+	return t, ok
 }
 
 func readsContext(launch []Step) bool {

@@ -26,9 +26,9 @@ func TestBound(t *testing.T) {
 		want            Bound
 		micros          float64
 	}{
-		// 2048·8192·2 bytes are 35 µs; 128 blocks in two rounds of 96 fill two thirds.
-		{"a product", "matmul", "act[8192] bf16[2048,8192] -> act[2048]", 1, 128, 0, Memory, 33595392.0/960e3/(2.0/3) + 4},
-		{"the same of many rows", "matmul", "act[2048] bf16[8192,2048] -> act[8192]", 512, 4096, 0, Matrix, 2*512*2048*8192.0/123e6*4128/4096 + 4},
+		// 2048·8192·2 bytes are 35 µs; 128 blocks keep 96 units busy.
+		{"a product", "matmul", "act[8192] bf16[2048,8192] -> act[2048]", 1, 128, 0, Memory, 33595392.0/960e3 + 4},
+		{"the same of many rows", "matmul", "act[2048] bf16[8192,2048] -> act[8192]", 512, 4096, 0, Matrix, 2*512*2048*8192.0/123e6 + 4},
 		{"a norm", "rmsnorm", "act[2048] f32[2048] 1e-5 -> act[2048]", 1, 1, 0, Launch, 24576.0/960e3*96 + 4},
 		{"a wide norm in one block", "rmsnorm", "act[65536] f32[65536] 1e-5 -> act[65536]", 1, 1, 0, Latency, 786432.0/960e3*96 + 4},
 		// 4096 positions of K and V, 8 heads of 64 halves, are 8 MiB beside 16 KiB of q and y.
@@ -54,8 +54,12 @@ func TestMeasured(t *testing.T) {
 		k := times.Key{Inst: l[0].Choice.Inst, Shape: "1x1@0", Grid: l[0].Choice.Grid}
 		p.Times[k] = times.Time{Key: k, Median: 2.5, Date: "2026-11-23", Device: "a card"}
 	}
-	if c := p.Cost(product); math.Abs(c-2.5e-6) > 1e-12 {
-		t.Errorf("a measured product costs %v s", c)
+	l := p.Load(product[0])
+	if c := p.Launch(l); math.Abs(c-2.5e-6) > 1e-12 || l.Busy > l.Alone {
+		t.Errorf("a measured product costs %v s, of %+v", c, l)
+	}
+	if c, want := p.Launch(l, l), p.Machine.Launch(l, l); c != want {
+		t.Errorf("two measured products in a launch that wasn't measured cost %v s, want %v", c, want)
 	}
 	if e := p.Estimate(product, 4096); e.Measured == nil || math.Abs(e.Seconds-2.5e-6) > 1e-12 {
 		t.Errorf("a product at another position: %+v", e)

@@ -251,8 +251,8 @@ func TestCost(t *testing.T) {
 	if b, _ := Work(node("embed", "i32[] f16[1000,8] -> act[8]"), 2, 4); b != 2*4+2*16+2*8*4 {
 		t.Errorf("an embedding of two rows moves %d bytes", b)
 	}
-	step := Step{n, &Choice{Grid: 2}, 3}
-	alone, both := m.Cost([]Step{step}), m.Cost([]Step{step, step})
+	step := m.Load(Step{n, &Choice{Grid: 2}, 3})
+	alone, both := m.Launch(step), m.Launch(step, step)
 	if want := float64(bytes)/1e9*2 + 1e-6; abs(alone-want) > 1e-15 {
 		t.Errorf("half of the machine costs %g, want %g", alone, want)
 	}

@@ -31,6 +31,8 @@ var experts = []Kernel{
 		Inst: "swiglu_each<W, E, A, D, F, 0, T>", Header: "experts.h", Grid: "E * ((F+31)/32)", Where: "T > 1 and F % 16 == 0", Targets: "cpu_*"},
 	{Op: "swiglu_each_rotate", Sig: "act[D], i32[A], W[E,2*F,D], [F], rot_G[F] -> act[A,F]", Formats: plain, Layout: "x16",
 		Inst: "swiglu_each_rotate<W, E, A, D, F, G, 0>", Header: "experts.h", Grid: "A * (F/G)", Where: "T == 1 and F % G == 0", Targets: "cpu_*"},
+	{Op: "swiglu_rotate", Sig: "act[..K], WG[F,K], act[..K], WU[F,K], rot_G[F] -> act[F]", Formats: plain, Layout: "x16",
+		Inst: "swiglu_rotate<WG, WU, K, F, G>", Header: "experts.h", Grid: "F/G", Where: "T == 1 and F % G == 0", Targets: "cpu_*"},
 	{Op: "swiglu2", Sig: "act[..K], WG[..N,K], act[..K], WU[..N,K] -> act[..N]", Formats: plain, Layout: "x16", Cells: "live",
 		Inst: "swiglu2<WG, WU, K, N, T>", Header: "experts.h", Grid: "(N+31)/32 * ((T+255)/256)", Targets: "cpu_*"},
 	{Op: "moe_sum", Sig: "act[A], act[A,D], act[1], act[D], act[D] -> act[D]", Cells: "live",

@@ -25,7 +25,8 @@ const rulesTarget = "cpu_v4"
 // perLaunch costs a launch the same whatever it does: then a rule that may be applied is.
 type perLaunch struct{}
 
-func (perLaunch) Cost([]kernels.Step) float64 { return 1e-6 }
+func (perLaunch) Load(kernels.Step) kernels.Load { return kernels.Load{} }
+func (perLaunch) Launch(...kernels.Load) float64 { return 1e-6 }
 
 // TestRulesMatchTheirBodies takes each fuse rule's body, on the shapes of its kernels, as a graph of primitive ops: the
 // matcher must find the rule in it, the whole of it, and the graph with the fused node must compute the very same bits.

@@ -134,6 +134,17 @@ HIPC_INLINE void swiglu_group(const A &a, const uint8_t *wa, const B &b, const u
                   [&](int i, V o) __attribute__((always_inline)) { store(y + i, o); });
 }
 
+// y = rotate(silu(a · wa) (b · wb), r), one row. A block is a group of r: grid N / G. Few blocks: it's meant to stand beside the routed
+// experts' launch, as one expert more.
+template <class WA, class WB, int K, int N, int G>
+inline void swiglu_rotate(const float *a, const uint8_t *wa, const float *b, const uint8_t *wb, const uint8_t *r, float *y, int block) {
+  static_assert(N % G == 0, "the outputs must be whole groups");
+  Operand<WA, K, 1> xa(a);
+  Operand<WB, K, 1> xb(b);
+  swiglu_group<WA, WB, K, G>(xa, wa + (long)block * (G / 16) * group_bytes<WA, K>, xb, wb + (long)block * (G / 16) * group_bytes<WB, K>,
+                             r + block * rotation_bytes<G>, y + block * G);
+}
+
 // y[S, F] = swiglu_each, each slot rotated by r; one row. Grid S * (F / G).
 template <class W, int E, int S, int K, int F, int G, int PerSlot>
 inline void swiglu_each_rotate(const float *x, const int *id, const uint8_t *w, const uint8_t *r, float *y, int block) {

@@ -32,7 +32,7 @@ fuse other(x, y) { return neg(x), silu(y) }`
 		if got := statements(p); got != c.want {
 			t.Errorf("pair %g, other %g: got\n%s\nwant\n%s", c.pair, c.other, got, c.want)
 		}
-		if len(r.Fired)+len(r.Lost) != 2 {
+		if r.weigh(); len(r.Fired)+len(r.Lost) != 2 {
 			t.Errorf("%s", r)
 		}
 	}
@@ -64,20 +64,21 @@ fuse first_two(x) = sqrt(silu(x))`
 		if got := statements(p); got != c.want+"\nreturn c" {
 			t.Errorf("%+v: got\n%s", c, got)
 		}
+		r.weigh()
 		if got := r.Lost[0].Gain * 1e6; got < c.lost-1e-6 || got > c.lost+1e-6 {
 			t.Errorf("%+v: %s lost by %g µs", c, r.Lost[0].Rule, got)
 		}
 	}
 }
 
-// On random graphs with random rules and costs the search is as good as trying everything, its plan is in order, and it
-// computes the same as the graph it was made of.
+// On random graphs with random rules, costs and blocks the search is as good as trying everything, its plan is in order, and
+// it computes the same as the graph it was made of.
 func TestSearchIsExact(t *testing.T) {
 	seed := rand.New(rand.NewSource(1))
-	cycles, fused := 0, 0
-	for i := range 300 {
-		text := randomGraph(seed, 4+i%6)
-		f := &fake{cost: map[string]float64{}}
+	cycles, fused, shared, late := 0, 0, 0, 0
+	for i := range 500 {
+		text := randomGraph(seed, 4+i%5)
+		f := &fake{cost: map[string]float64{}, block: map[string]int{}, share: float64(seed.Intn(3)), units: float64(1 + 2*(seed.Intn(3)/2))}
 		o := f.options(t, `
 fuse r_pair(x, y) { return exp(x), silu(y) }
 fuse r_chain(x) = silu(exp(x))
@@ -87,10 +88,11 @@ fuse r_fan(x, y...) { s = silu(x)  return s, add(s, y)... }
 fuse r_neg(x) = -(-x)
 fuse r_two(x, y) { return neg(x), neg(y) }`)
 		for _, op := range []string{"exp", "silu", "add", "neg"} {
-			f.cost[op] = float64(1 + seed.Intn(8))
+			f.cost[op] = float64(4 + seed.Intn(8))
+			f.block[op] = 1 + seed.Intn(5)/4
 		}
 		for _, r := range o.Rules {
-			f.cost[r.Name] = float64(1 + seed.Intn(20))
+			f.cost[r.Name] = float64(4 + seed.Intn(20))
 		}
 		g := graph(t, text)
 		p, r, err := Plan(g, o)
@@ -100,20 +102,25 @@ fuse r_two(x, y) { return neg(x), neg(y) }`)
 		if err := p.Verify(); err != nil {
 			t.Fatalf("%v in\n%s\nof\n%s", err, p, g)
 		}
-		want, jointly := bruteForce(g, o)
-		if got := picoseconds(r.Cost); got != want {
-			t.Fatalf("the search found %d, everything tried %d for\n%s\n%s%s", got, want, g, p, r)
+		want, alone, jointly := bruteForce(g, o)
+		if got := picoseconds(r.Cost); got != want || !r.Exact {
+			t.Fatalf("the search found %d (exact: %v), everything tried %d for\n%s\n%s%s", got, r.Exact, want, g, p, r)
 		}
 		if jointly {
 			cycles++
 		}
+		if want < alone {
+			late++
+		}
 		fused += len(r.Fired)
+		shared += len(p.Nodes) - r.Launches
 		if err := sameMeaning(g, p); err != nil {
 			t.Fatalf("%v for\n%s\n%s", err, g, p)
 		}
 	}
-	t.Logf("%d rules fired; in %d graphs the cheapest set of pieces couldn't be put in an order", fused, cycles)
-	if cycles == 0 || fused == 0 {
+	t.Logf("%d rules fired, %d steps shared a launch; in %d graphs the cheapest launches couldn't be put in an order, in %d another cover than the cheapest by itself was the best",
+		fused, shared, cycles, late)
+	if cycles == 0 || fused == 0 || shared == 0 || late == 0 {
 		t.Error("the random graphs are too tame to test anything")
 	}
 }
@@ -144,53 +151,99 @@ func randomGraph(r *rand.Rand, n int) string {
 	return b.String()
 }
 
-// bruteForce tries every exact cover by pieces and keeps the cheapest that can be put in an order. It also says whether
-// the cheapest of all can't.
-func bruteForce(g *ir.Graph, o Options) (best int64, jointly bool) {
+// bruteForce tries every exact cover by pieces, each in all launches, and keeps the cheapest that can be put in an order. It
+// also gives the cheapest launches of that cover which is cheapest with a launch for each step, and says whether the cheapest launches of all
+// can't be put in an order.
+func bruteForce(g *ir.Graph, o Options) (best, alone int64, jointly bool) {
 	s := newSite(g, &o)
 	pieces, err := s.pieces(&o, &Report{})
 	if err != nil {
 		panic(err)
 	}
-	owner := make([]int, len(g.Nodes))
-	for i := range owner {
-		owner[i] = -1
-	}
-	best = 1 << 60
-	free := best
+	covered := newBitset(len(g.Nodes))
+	best, alone = 1<<60, 1<<60
+	free, least := best, best
+	var cover []*piece
 	var try func(cost int64)
 	try = func(cost int64) {
 		at := 0
-		for at < len(owner) && owner[at] >= 0 {
+		for at < len(g.Nodes) && covered.has(at) {
 			at++
 		}
-		if at == len(owner) {
-			free = min(free, cost)
-			if cost < best && ordered(g, owner) {
-				best = cost
+		if at == len(g.Nodes) {
+			mine := int64(1 << 60)
+			partitions(cover, func(launches [][]*piece) {
+				owner := make([]int, len(g.Nodes))
+				for k, l := range launches {
+					for _, p := range l {
+						if !beside(l[0], p) && p != l[0] || dependent(s, l) {
+							return
+						}
+						for _, i := range p.nodes.members() {
+							owner[i] = k
+						}
+					}
+				}
+				c := o.cost(launches)
+				free = min(free, c)
+				if c < mine && ordered(g, owner) {
+					mine = c
+				}
+			})
+			best = min(best, mine)
+			if cost < least && mine < 1<<60 {
+				least, alone = cost, mine
 			}
 			return
 		}
-		for k, p := range pieces {
-			in := p.nodes.members()
-			fits := p.nodes.has(at)
-			for _, i := range in {
-				fits = fits && owner[i] < 0
-			}
-			if !fits {
-				continue
-			}
-			for _, i := range in {
-				owner[i] = k
-			}
-			try(cost + p.cost.time)
-			for _, i := range in {
-				owner[i] = -1
+		for _, p := range pieces {
+			if p.nodes.has(at) && !p.nodes.meets(covered) {
+				before := covered
+				covered, cover = covered.union(p.nodes), append(cover, p)
+				try(cost + p.alone)
+				covered, cover = before, cover[:len(cover)-1]
 			}
 		}
 	}
 	try(0)
-	return best, free < best
+	return best, alone, free < best
+}
+
+// partitions calls each with every way to divide list.
+func partitions(list []*piece, each func([][]*piece)) {
+	var groups [][]*piece
+	var place func(i int)
+	place = func(i int) {
+		if i == len(list) {
+			each(groups)
+			return
+		}
+		for k := range groups {
+			groups[k] = append(groups[k], list[i])
+			place(i + 1)
+			groups[k] = groups[k][:len(groups[k])-1]
+		}
+		groups = append(groups, []*piece{list[i]})
+		place(i + 1)
+		groups = groups[:len(groups)-1]
+	}
+	place(0)
+}
+
+// dependent says that a piece of the launch reads what another one of it makes, directly.
+func dependent(s *site, launch []*piece) bool {
+	for _, p := range launch {
+		for _, q := range launch {
+			for _, i := range p.nodes.members() {
+				for _, a := range s.graph.Nodes[i].Args {
+					if p != q && a.Node != nil && q.nodes.has(s.index[a.Node]) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
 }
 
 // ordered says whether the pieces that own g's nodes can run one after another: again and again one runs of which all
