@@ -30,6 +30,7 @@ import (
 // Options say what to compile.
 type Options struct {
 	Model   string            // the model text's file
+	Text    []byte            // the text itself, where it isn't to be read from Model: that is its name in errors then
 	Weights string            // a checkpoint, random:SEED, or nothing
 	Target  string            // a row of codegen's table, or cpu
 	Out     string            // the artifact's folder
@@ -192,7 +193,11 @@ func bucketNames() []string {
 }
 
 func (c *compilation) parse() (err error) {
-	c.text, err = ReadText(c.opts.Model)
+	if c.opts.Text != nil {
+		c.text, err = ParseText(c.opts.Model, string(c.opts.Text))
+	} else {
+		c.text, err = ReadText(c.opts.Model)
+	}
 	return err
 }
 

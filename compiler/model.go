@@ -70,6 +70,9 @@ func ReadText(file string) (*Text, error) {
 
 // ParseText reads a model text.
 func ParseText(file, src string) (*Text, error) {
+	if len(src) > MaxText {
+		return nil, fmt.Errorf("%s has %d bytes: a model text has at most %d", file, len(src), MaxText)
+	}
 	t := &Text{File: file, Source: src, From: map[string]Alias{}}
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(src), &doc); err != nil {

@@ -21,18 +21,11 @@ func (p *placer) predict(launch []kernels.Step) plan.StepCost {
 	if e.Measured != nil {
 		cost.From = e.Measured.String()
 	}
-	var rules, rows []string
+	var ops, rows []string
 	for _, s := range launch {
-		rule := "-"
-		if s.Node.Body != nil {
-			rule = s.Node.Op.Name
-		}
-		rules, rows = append(rules, rule), append(rows, s.Choice.Kernel.Row())
+		ops, rows = append(ops, s.Node.Op.Name), append(rows, s.Choice.Kernel.Row())
 	}
-	if slices.ContainsFunc(rules, func(r string) bool { return r != "-" }) {
-		cost.Rule = strings.Join(rules, " | ")
-	}
-	cost.Row = strings.Join(rows, " | ")
+	cost.Op, cost.Row = strings.Join(ops, " | "), strings.Join(rows, " | ")
 	return cost
 }
 
@@ -51,7 +44,7 @@ func (b *bucketGraph) uses() []plan.RuleUse {
 			i := from + slices.IndexFunc(out[from:], func(u plan.RuleUse) bool { return u.Rule == e.Rule })
 			if i < from {
 				i = len(out)
-				out = append(out, plan.RuleUse{Bucket: b.Name, Part: r.Graph, Rule: e.Rule, Outcome: outcome, Time: -1, Why: short(e.Why)})
+				out = append(out, plan.RuleUse{Bucket: b.Name, Part: r.Graph, Rule: e.Rule, Outcome: outcome, Time: -1, Why: whyLacking(e.Why)})
 			}
 			if u := &out[i]; u.Outcome == outcome {
 				u.Count++
@@ -79,6 +72,15 @@ func (b *bucketGraph) uses() []plan.RuleUse {
 		}
 	}
 	return out
+}
+
+// whyLacking is what stands in the way of a kernel: "no kernel of X computes OP(…): matmul<…>: only where T == 1" without its first half,
+// which the rule and the place say already.
+func whyLacking(text string) string {
+	if _, why, ok := strings.Cut(text, ": "); ok {
+		text = why
+	}
+	return short(text)
 }
 
 // ownParts leaves out of a prediction what the folded plan p doesn't list: parts that a bucket takes from its base.

@@ -38,7 +38,7 @@ type StepCost struct {
 	Fill   int    // thousandths of the machine that its blocks keep busy
 	Bytes  int    // moved, with an empty context
 	Ops    int
-	Rule   string // that it is one launch by, one per sibling, " | " between; "-" where there was no need of one
+	Op     string // what it computes, an op or the rule that fired there, one per sibling with " | " between
 	Row    string // of the registry, in the same way: "matmul<W, K, N, T, 8> where T == 1"
 }
 
@@ -57,7 +57,7 @@ type RuleUse struct {
 func (p *Prediction) Write() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("# What hipc believes that this plan costs. Times in ns: with an empty context, with the longest one.\n")
-	b.WriteString("# machine\ttarget\tspeeds\n# step\tbucket\tpart\tstep\tkernel\ttime\tfull\tfrom\tbound\tfill\tbytes\tops\trule\trow\n# rule\tbucket\tpart\trule\toutcome\tcount\ttime\twhy\n")
+	b.WriteString("# machine\ttarget\tspeeds\n# step\tbucket\tpart\tstep\tkernel\ttime\tfull\tfrom\tbound\tfill\tbytes\tops\top\trow\n# rule\tbucket\tpart\trule\toutcome\tcount\ttime\twhy\n")
 	line := func(fields ...any) error {
 		for i, f := range fields {
 			s := fmt.Sprint(f)
@@ -78,7 +78,7 @@ func (p *Prediction) Write() ([]byte, error) {
 	err := line("machine", p.Target, p.Machine)
 	for _, s := range p.Steps {
 		if err == nil {
-			err = line("step", s.Bucket, s.Part, s.Step, s.Kernel, s.Time, s.Full, s.From, s.Bound, s.Fill, s.Bytes, s.Ops, s.Rule, s.Row)
+			err = line("step", s.Bucket, s.Part, s.Step, s.Kernel, s.Time, s.Full, s.From, s.Bound, s.Fill, s.Bytes, s.Ops, s.Op, s.Row)
 		}
 	}
 	for _, r := range p.Rules {
@@ -172,4 +172,17 @@ func (p *Prediction) Of(bucket, part string, step int, kernel string) (StepCost,
 		}
 	}
 	return StepCost{}, false
+}
+
+// Use finds what came of a rule in a part.
+func (p *Prediction) Use(bucket, part, rule string) (RuleUse, bool) {
+	if p == nil {
+		return RuleUse{}, false
+	}
+	for _, r := range p.Rules {
+		if r.Bucket == bucket && r.Part == part && r.Rule == rule {
+			return r, true
+		}
+	}
+	return RuleUse{}, false
 }

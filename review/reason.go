@@ -1,0 +1,204 @@
+package review
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"hipc/runtime/plan"
+)
+
+// because finds out why a change is there: which rule, which row of the registry, which format or dim.
+func (c *Change) because(a, b *Side) {
+	switch c.Kind {
+	case Fused, Split, Replaced, Added, Removed:
+		c.rules(a, b)
+		c.shared()
+	case Retiled, Resized, Reformatted, Rewired, Repriced:
+		if c.Kind != Repriced {
+			c.operands(&c.A[0], &c.B[0])
+		}
+		c.rows(&c.A[0], &c.B[0])
+		if x, y := c.A[0].Cost, c.B[0].Cost; x != nil && y != nil && x.From != y.From {
+			c.say("%s → %s", x.From, y.From)
+		}
+	}
+	if len(c.A) == 1 && len(c.B) == 1 && c.Kind != Rebuilt {
+		c.Reason = append(c.Reason, c.A[0].Fact.differences(c.B[0].Fact)...)
+	}
+}
+
+func (c *Change) say(format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); !slices.Contains(c.Reason, s) {
+		c.Reason = append(c.Reason, s)
+	}
+}
+
+// ops are the ops of steps, siblings one by one.
+func ops(list []Step) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, strings.Split(s.Op, " | ")...)
+	}
+	return out
+}
+
+// rules names the fuse rules that only one side applies here, and says what the other side thinks of them.
+func (c *Change) rules(a, b *Side) {
+	x, y := ops(c.A), ops(c.B)
+	for _, s := range c.B {
+		for _, op := range strings.Split(s.Op, " | ") {
+			if u, ok := b.use(&s, op); ok && u.Outcome == "fired" && !slices.Contains(x, op) {
+				other, known := a.useAt(c.A, op)
+				c.say("rule %s fires%s%s", op, saves(u), before(other, known))
+			}
+		}
+	}
+	for _, s := range c.A {
+		for _, op := range strings.Split(s.Op, " | ") {
+			if u, ok := a.use(&s, op); ok && u.Outcome == "fired" && !slices.Contains(y, op) {
+				other, known := b.useAt(c.B, op)
+				c.say("rule %s fires no more: %s", op, now(other, known))
+			}
+		}
+	}
+}
+
+func saves(u plan.RuleUse) string {
+	if u.Time <= 0 {
+		return ""
+	}
+	if u.Count > 1 {
+		return fmt.Sprintf(", saves %s at %d places of the part", micros(u.Time), u.Count)
+	}
+	return ", saves " + micros(u.Time)
+}
+
+func before(u plan.RuleUse, known bool) string {
+	switch {
+	case !known:
+		return "; before, it wasn't there or matched nothing"
+	case u.Outcome == "lost" && u.Time < 50:
+		return "; before, it saved nothing"
+	case u.Outcome == "lost":
+		return fmt.Sprintf("; before, it was %s too dear", micros(u.Time))
+	case u.Outcome == "lacking":
+		return "; before, it lacked a kernel"
+	}
+	return "" // it fired elsewhere in the part
+}
+
+func now(u plan.RuleUse, known bool) string {
+	switch {
+	case !known:
+		return "it isn't there or matches nothing"
+	case u.Outcome == "lost" && u.Time < 50:
+		return "it saves nothing"
+	case u.Outcome == "lost":
+		return fmt.Sprintf("it would be %s dearer", micros(u.Time))
+	case u.Outcome == "lacking":
+		return "it lacks a kernel, " + u.Why
+	}
+	return "it fires elsewhere in the part"
+}
+
+// use is what came of a rule where a step is; the part may be the base's.
+func (s *Side) use(st *Step, rule string) (plan.RuleUse, bool) {
+	u, ok := s.Costs.Use(st.bucket, st.part, rule)
+	for _, b := range s.Plan.Buckets {
+		if ok {
+			break
+		}
+		u, ok = s.Costs.Use(b.Name, st.part, rule)
+	}
+	return u, ok
+}
+
+// useAt is the same for the part that steps stand in.
+func (s *Side) useAt(list []Step, rule string) (plan.RuleUse, bool) {
+	if len(list) == 0 {
+		return plan.RuleUse{}, false
+	}
+	return s.use(&list[0], rule)
+}
+
+// shared says that steps share a launch that did not, or the reverse.
+func (c *Change) shared() {
+	siblings := func(list []Step) int {
+		n := 0
+		for _, s := range list {
+			n = max(n, strings.Count(s.Op, " | ")+1)
+		}
+		return n
+	}
+	switch n, m := siblings(c.A), siblings(c.B); {
+	case m > n:
+		c.say("%d siblings share a launch", m)
+	case m < n:
+		c.say("%d siblings shared a launch", n)
+	}
+}
+
+// operands says which weights are others now.
+func (c *Change) operands(a, b *Step) {
+	if !slices.Equal(a.Weights, b.Weights) {
+		c.say("reads %s instead of %s", list(b.Weights), list(a.Weights))
+		return
+	}
+	for i, w := range b.Weights {
+		x, y := a.types[i], b.types[i]
+		f, _, _ := strings.Cut(x, "[")
+		g, _, _ := strings.Cut(y, "[")
+		switch {
+		case strings.TrimPrefix(x, f) == strings.TrimPrefix(y, g) && f != g:
+			c.say("%s %s → %s", w, f, g)
+		case x != y:
+			c.say("%s %s → %s", w, x, y)
+		}
+		if a.layout[i] != b.layout[i] {
+			c.say("%s in layout %s → %s", w, a.layout[i], b.layout[i])
+		}
+	}
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "no weight"
+	}
+	return strings.Join(names, ", ")
+}
+
+// rows says which row of the registry is taken now, and what its launch looks like.
+func (c *Change) rows(a, b *Step) {
+	if a.Row != b.Row && a.Row != "" && b.Row != "" {
+		x, y := strings.Split(a.Row, " | "), strings.Split(b.Row, " | ")
+		for i := range y {
+			if i >= len(x) || x[i] != y[i] {
+				old := ""
+				if i < len(x) {
+					old = x[i] + " → "
+				}
+				c.say("registry: %s%s", old, y[i])
+			}
+		}
+	}
+	var launch []string
+	for _, f := range []struct {
+		name string
+		a, b int
+	}{{"grid", a.Grid, b.Grid}, {"block", a.Block, b.Block}, {"LDS", a.LDS, b.LDS}} {
+		if f.a != f.b {
+			launch = append(launch, fmt.Sprintf("%s %d → %d", f.name, f.a, f.b))
+		}
+	}
+	if launch != nil {
+		c.say("%s", strings.Join(launch, ", "))
+	}
+}
+
+func micros(ns int) string {
+	if ns >= 1e6 {
+		return fmt.Sprintf("%.0f µs", float64(ns)/1e3)
+	}
+	return fmt.Sprintf("%.1f µs", float64(ns)/1e3)
+}
