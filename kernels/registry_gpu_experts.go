@@ -26,6 +26,8 @@ func gpuExperts() []Kernel {
 	each = append(each,
 		Kernel{Op: "swiglu_each_rotate", Sig: swiglu + ", rot_G[F] -> act[A,F]", Formats: plain, Layout: "x16", Cells: Ticket,
 			Inst: "swiglu_each_rotate<W, E, A, D, F, G>", Grid: "A * (F/16)", Where: "T == 1 and F % G == 0 and A * (F/G) <= 64"},
+		Kernel{Op: "swiglu_rotate", Sig: "act[..K], WG[F,K], act[..K], WU[F,K], rot_G[F] -> act[F]", Formats: plain, Layout: "x16", Cells: Ticket,
+			Inst: "swiglu_rotate<WG, WU, K, F, G>", Grid: "F/16", Where: "T == 1 and F % G == 0 and F/G <= 64"},
 		Kernel{Op: "moe_down_norm", Sig: "act[A], i32[A], act[A,F], W[E,N,F], act[1], act[..M], WS[N,M], act[N], f32[N], eps:real -> act[N], act[N]", Formats: plain, Layout: "x16", Cells: Ticket,
 			Inst: "moe_down_norm<W, WS, E, A, F, M, N, eps>", Grid: "N/16", Where: "T == 1 and N % 16 == 0"},
 		Kernel{Op: "experts_down_norm", Sig: "act[A], i32[A], act[A,F], W[E,N,F], act[N], f32[N], eps:real -> act[N], act[N]", Formats: plain, Layout: "x16", Cells: Ticket,

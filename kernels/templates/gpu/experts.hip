@@ -66,19 +66,33 @@ DEVICE void swiglu_each(const float *x, const int *id, const u8 *w, const int *l
   y[(long)at * F + p.group * 16 + i] = silu::of(g) * u;
 }
 
-// y[S, F] = swiglu_each, each slot rotated by r; one row. The block that ends last of a rotation's group turns it, from y to y. Grid S F / 16.
+// The block that ends last of a rotation's group of outputs turns it, from y to y. r, ticket and y are the group's; G / 16 blocks make it.
+template <int G> DEVICE void rotate_last(const u8 *r, int *ticket, float *y) {
+  static SHARED Boxes boxes;
+  if (!last_block(ticket, G / 16) || warp() > 0) return;
+  const int at = 4 * lane() % G;
+  Turns<G> turns;
+  turns.load(r);
+  f4 v = turns.apply(load4(y + at), boxes.box[0]);
+  if (4 * lane() < G) store4(y + at, v);
+}
+
+// y[S, F] = swiglu_each, each slot rotated by r; one row. Grid S F / 16.
 template <class W, int E, int S, int K, int F, int G>
 DEVICE void swiglu_each_rotate(const float *x, const int *id, const u8 *w, const u8 *r, int *ticket, float *y, int block) {
   static_assert(F % G == 0, "an expert's width must be whole groups");
-  static SHARED Boxes boxes;
   swiglu_each<W, E, S, K, F, 1, warps>(x, id, w, nullptr, y, block);
   const int group = block / (G / 16);
-  if (!last_block(ticket + group, G / 16) || warp() > 0) return;
-  const int at = 4 * lane() % G;
-  Turns<G> turns;
-  turns.load(r + group % (F / G) * rotation_bytes<G>);
-  f4 v = turns.apply(load4(y + group * G + at), boxes.box[0]);
-  if (4 * lane() < G) store4(y + group * G + at, v);
+  rotate_last<G>(r + group % (F / G) * rotation_bytes<G>, ticket + group, y + group * G);
+}
+
+// y[F] = rotate(silu(a · wa) (b · wb), r); one row: the shared expert's, beside the routed ones. Grid F / 16.
+template <class WA, class WB, int K, int F, int G>
+DEVICE void swiglu_rotate(const float *a, const u8 *wa, const float *b, const u8 *wb, const u8 *r, int *ticket, float *y, int block) {
+  static_assert(F % G == 0, "the outputs must be whole groups");
+  gated<Silu, WA, WB, K, F, 1, warps>(a, wa, b, wb, nullptr, y, block);
+  const int group = block / (G / 16);
+  rotate_last<G>(r + group * rotation_bytes<G>, ticket + group, y + group * G);
 }
 
 // One row: 16 outputs of all K chosen experts w[E, N, F] and, where there is one, of the shared one ws[N, FS]: each warp has experts of its own
