@@ -13,7 +13,7 @@ func gpuTiles() []Kernel {
 	var list []Kernel
 	row := func(op, sig, inst, where, bm, bn string) {
 		list = append(list, Kernel{Op: op, Sig: sig, Formats: matrixFormats, Layout: "x16", Cells: "live", Inst: inst + ", N, T, " + bm + ", " + bn + ">", Header: "gemm.hip",
-			Grid: "((N+" + bn + "-1)/" + bn + ") * ((T+" + bm + "-1)/" + bm + ")", Block: "2 * " + bn, Where: where + " and K % 32 == 0", Targets: gpus, Rounds: true})
+			Grid: "((N+" + bn + "-1)/" + bn + ") * ((T+" + bm + "-1)/" + bm + ")", Block: "2 * " + bn, LDS: "160 * (" + bm + "+" + bn + ")", Where: where + " and K % 32 == 0", Targets: gpus, Rounds: true})
 	}
 	for _, t := range tilings {
 		row("matmul", "act[..K], W[..N,K] -> act[..N]", "matmul_tiles<W, K", t.where, t.bm, t.bn)
@@ -29,7 +29,7 @@ func gpuTiles() []Kernel {
 	for _, g := range groupings {
 		each := func(op, sig, inst, n string) {
 			list = append(list, Kernel{Op: op, Sig: sig, Formats: matrixFormats, Layout: "x16", Cells: "live", Inst: inst + ", T, " + g.bm + ", " + g.bn + ">", Header: "grouped.hip",
-				Grid: "E * ((" + n + "+" + g.bn + "-1)/" + g.bn + ")", Block: "2 * " + g.bn, Where: g.where + " and D % 32 == 0 and " + n + " % 16 == 0", Targets: gpus, Rounds: true})
+				Grid: "E * ((" + n + "+" + g.bn + "-1)/" + g.bn + ")", Block: "2 * " + g.bn, LDS: "160 * (" + g.bm + "+" + g.bn + ")", Where: g.where + " and D % 32 == 0 and " + n + " % 16 == 0", Targets: gpus, Rounds: true})
 		}
 		each("matmul_each", "act[D], i32[A], W[E,N,D] -> act[A,N]", "matmul_each_tiles<W, E, A, D, N, 0", "N")
 		each("matmul_each", "act[A,D], i32[A], W[E,N,D] -> act[A,N]", "matmul_each_tiles<W, E, A, D, N, 1", "N")

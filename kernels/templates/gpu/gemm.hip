@@ -142,12 +142,6 @@ template <class S> struct Sums {
   }
 };
 
-// One for all formats of a kernel: they come one after the other.
-template <class S> DEVICE f16 *gemm_memory() {
-  static SHARED __attribute__((aligned(16))) f16 m[2 * S::half];
-  return m;
-}
-
 // Eight values of a row of x, in f16.
 template <bool turned> DEVICE w4 rounded(f4 a, f4 b) {
   UNROLL for (int i = 0; i < 4; i++) a[i] = within_half(a[i]), b[i] = within_half(b[i]);
@@ -160,7 +154,7 @@ template <bool turned> DEVICE w4 rounded(f4 a, f4 b) {
 template <class S, class W, int K, class Row> DEVICE void gemm(Sums<S> &sums, Row row, const u8 *w, int groups) {
   static_assert(K % 32 == 0 && K % W::block == 0, "K must be whole steps");
   constexpr int chunks = S::BM * 4, each = ceil_div(chunks, S::threads);
-  f16 *memory = gemm_memory<S>();
+  f16 *memory = (f16 *)block_memory;  // 4 half bytes: as an array of its own it would add up where products share a launch
   const int l = lane();
   w += (long)(warp() < groups ? warp() : groups - 1) * group_bytes<W, K>;
   const float *from[each];
