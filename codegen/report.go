@@ -13,11 +13,14 @@ import (
 )
 
 // Report reads the compiled object in dir and writes kernels.txt: what the compiler made of each kernel, counted in the
-// code. It is made for diffs: columns of fixed width, names last, so that a spill is a change of one line.
-func Report(t *Target, dir string) ([]byte, error) { return t.report(t, dir) }
+// code. It is made for diffs: columns of fixed width, names last, so that a spill is a change of one line. shared are the bytes of
+// block-shared memory that launches give a kernel beside its own.
+func Report(t *Target, dir string, shared map[string]int) ([]byte, error) {
+	return t.report(t, dir, shared)
+}
 
 // reportX86 needs objdump; without it only sizes are given, and it says so.
-func reportX86(t *Target, dir string) ([]byte, error) {
+func reportX86(t *Target, dir string, _ map[string]int) ([]byte, error) {
 	path := filepath.Join(dir, t.Object)
 	functions, made, err := symbols(path)
 	if err != nil {

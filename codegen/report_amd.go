@@ -52,7 +52,7 @@ func newest(name string) (path string, err error) {
 }
 
 // reportAMD reads the note of the code object, and counts what llvm-objdump prints. Without LLVM's programs only sizes are given.
-func reportAMD(t *Target, dir string) ([]byte, error) {
+func reportAMD(t *Target, dir string, shared map[string]int) ([]byte, error) {
 	f, err := elf.Open(filepath.Join(dir, t.Object))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", t.Object, err)
@@ -82,8 +82,8 @@ func reportAMD(t *Target, dir string) ([]byte, error) {
 		}
 		return b.Bytes(), nil
 	}
-	fmt.Fprintf(&b, "# %s, %s: what the compiler made of each kernel. Registers, bytes of LDS and scratch, and spills by the code\n", t.Name, comment(f))
-	fmt.Fprintf(&b, "# object's note; occ%%: waves that a unit keeps, of 100 that it could; then instructions by class, counted in the code, not in a run.\n")
+	fmt.Fprintf(&b, "# %s, %s: what the compiler made of each kernel. Registers, scratch and spills by the code\n", t.Name, comment(f))
+	fmt.Fprintf(&b, "# object's note; lds: bytes, with those of the launch; occ%%: waves that a unit keeps, of 100 that it could; then instructions by class, counted in the code, not in a run.\n")
 	fmt.Fprintf(&b, "# ld16: loads of 16 bytes a lane.\n#%7s", "bytes")
 	for _, k := range amdFacts {
 		fmt.Fprintf(&b, "%8s", k.column)
@@ -95,10 +95,14 @@ func reportAMD(t *Target, dir string) ([]byte, error) {
 	fmt.Fprintf(&b, "  kernel\n")
 	for _, n := range names {
 		fmt.Fprintf(&b, "%8d", sizes[n])
+		lds := shared[n] + fact(notes[n], "group_segment_fixed_size")
+		if notes[n] != nil {
+			notes[n]["group_segment_fixed_size"] = strconv.Itoa(lds)
+		}
 		for _, k := range amdFacts {
 			fmt.Fprintf(&b, "%8s", notes[n][k.key])
 		}
-		fmt.Fprintf(&b, "%8d", t.unit.occupancy(fact(notes[n], "max_flat_workgroup_size"), fact(notes[n], "vgpr_count"), fact(notes[n], "group_segment_fixed_size")))
+		fmt.Fprintf(&b, "%8d", t.unit.occupancy(fact(notes[n], "max_flat_workgroup_size"), fact(notes[n], "vgpr_count"), lds))
 		for i := range amdClasses {
 			fmt.Fprintf(&b, "%8d", counts[n][i])
 		}

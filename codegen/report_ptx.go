@@ -46,7 +46,7 @@ type ptxKernel struct {
 
 // reportPTX counts in the text of PTX, which is what the driver gets. Registers and spills come to be only when that is compiled for the
 // card: NVIDIA's ptxas does so here where it's found, as the driver will there.
-func reportPTX(t *Target, dir string) ([]byte, error) {
+func reportPTX(t *Target, dir string, shared map[string]int) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(dir, t.Object))
 	if err != nil {
 		return nil, err
@@ -54,14 +54,14 @@ func reportPTX(t *Target, dir string) ([]byte, error) {
 	kernels := ptxKernels(string(text))
 	slices.SortFunc(kernels, func(a, b *ptxKernel) int { return strings.Compare(a.name, b.name) })
 	var b bytes.Buffer
-	made, err := t.assemble(dir, kernels)
+	made, err := t.assemble(dir, kernels, shared)
 	switch {
 	case err != nil:
 		return nil, err
 	case made == "":
 		fmt.Fprintf(&b, "# %s: what is in the PTX of each kernel. Without ptxas (pip download nvidia-cuda-nvcc) registers and spills aren't known.\n", t.Name)
 	default:
-		fmt.Fprintf(&b, "# %s, ptxas %s: registers a thread, bytes of shared memory, of stack, and of spills stored and loaded; occ%%: waves that a unit\n", t.Name, made)
+		fmt.Fprintf(&b, "# %s, ptxas %s: registers a thread, bytes of shared memory with those of the launch, of stack, and of spills stored and loaded; occ%%: waves that a unit\n", t.Name, made)
 		fmt.Fprintf(&b, "# keeps, of 100 that it could; then what is in the PTX of each kernel.\n")
 	}
 	fmt.Fprintf(&b, "# ld16: loads of 16 bytes a thread; local: loads and stores of memory on the stack, which should be none.\n#")
@@ -128,7 +128,7 @@ var (
 
 // assemble has ptxas compile the PTX for the target's card and fills the kernels' columns with what it says. It gives ptxas's version, ""
 // where there is none.
-func (t *Target) assemble(dir string, kernels []*ptxKernel) (string, error) {
+func (t *Target) assemble(dir string, kernels []*ptxKernel, shared map[string]int) (string, error) {
 	ptxas, err := lookUp("ptxas")
 	if err != nil {
 		return "", nil
@@ -166,6 +166,7 @@ func (t *Target) assemble(dir string, kernels []*ptxKernel) (string, error) {
 		if len(s) != 3 || f[0] == 0 {
 			return "", fmt.Errorf("ptxas says nothing of %s", k.name)
 		}
+		f[1] += shared[k.name]
 		k.machine = fmt.Sprintf("%8d%8d%8s%8s%8s%8d", f[0], f[1], s[0], s[1], s[2], t.unit.occupancy(k.threads, f[0], f[1]))
 	}
 	_, made, _ = strings.Cut(made, "release ")

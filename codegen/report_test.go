@@ -72,7 +72,7 @@ func TestReport(t *testing.T) {
 	target := named(t, "cpu_v3")
 	dir := artifact(t, target, entries)
 	build(t, target, dir)
-	got, err := Report(target, dir)
+	got, err := Report(target, dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,16 +85,16 @@ func TestReport(t *testing.T) {
 	if strings.Join(kernels, " ") != "one two" {
 		t.Errorf("kernels %v in\n%s", kernels, got)
 	}
-	again, err := Report(target, dir)
+	again, err := Report(target, dir, nil)
 	if err != nil || !bytes.Equal(got, again) {
 		t.Errorf("reported twice, it differs: %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	short, err := Report(target, dir)
+	short, err := Report(target, dir, nil)
 	if err != nil || !strings.Contains(string(short), "No objdump") || !strings.Contains(string(short), "  two\n") {
 		t.Errorf("%v\n%s", err, short)
 	}
-	if _, err := Report(target, t.TempDir()); err == nil {
+	if _, err := Report(target, t.TempDir(), nil); err == nil {
 		t.Error("reported on nothing")
 	}
 }

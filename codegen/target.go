@@ -40,10 +40,10 @@ type Target struct {
 	Needs     []string // features of the processor, by the names in features, without which the object can't be run here
 	Alias     string   // another name by which the first row that fits this machine is found
 	language  *language
-	report    func(t *Target, dir string) ([]byte, error)             // kernels.txt of the object
-	inspector string                                                  // the program that tells most of that
-	unit      *unit                                                   // of a GPU
-	spills    func(ctx context.Context, t *Target, dir string) string // what the object's kernels spill, "" if nothing
+	report    func(t *Target, dir string, shared map[string]int) ([]byte, error) // kernels.txt of the object
+	inspector string                                                             // the program that tells most of that
+	unit      *unit                                                              // of a GPU
+	spills    func(ctx context.Context, t *Target, dir string) string            // what the object's kernels spill, "" if nothing
 }
 
 // A Compiler is one way to compile a target. The first that is found and takes the target is taken.

@@ -220,7 +220,15 @@ func (c *compilation) object(ctx context.Context, f *folder, man *plan.Manifest,
 	}
 	r.Passed = built.Passed
 	man.Compilers = append(man.Compilers, built.Compiler)
-	report, err := codegen.Report(c.target, f.tmp)
+	shared := map[string]int{}
+	for _, b := range c.plan.Buckets {
+		for _, part := range b.Parts {
+			for _, s := range part.Steps {
+				shared[s.Kernel] = s.LDS
+			}
+		}
+	}
+	report, err := codegen.Report(c.target, f.tmp, shared)
 	if err != nil {
 		return Stage{}, err
 	}
