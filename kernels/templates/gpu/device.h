@@ -8,7 +8,7 @@
 #pragma once
 
 #define DEVICE __attribute__((device)) inline __attribute__((always_inline))
-#define SHARED __attribute__((shared))
+#define SHARED __attribute__((shared, aligned(16)))  // so that lanes may take four floats of any of it at once
 #define UNROLL _Pragma("unroll")
 
 // An entry: KERNEL(name, threads, void *a0, void *a1) { matmul<...>(Arg{a0}, Arg{a1}, block); }
