@@ -80,5 +80,13 @@ func randomSegment(dst []byte, s plan.Segment, seed uint64) error {
 	if cols%f.Block != 0 || l.Bytes(f, rows, cols) != len(dst) {
 		return wrong
 	}
-	return l.Pack(dst, f, rows, cols, func(i int) []byte { return weights.Random(f, rows, cols, s.Name, i, seed) })
+	return l.Pack(dst, f, rows, cols, func(i int) []byte {
+		row := weights.Random(f, rows, cols, s.Name, i, seed)
+		if f.Block == 1 && strings.HasPrefix(s.Weight.Expr, "-") { // -exp(A_log), which a recurrence's decay is made of: growth would overflow
+			for j := f.Bytes - 1; j < len(row); j += f.Bytes {
+				row[j] |= 0x80
+			}
+		}
+		return row
+	})
 }
