@@ -107,7 +107,10 @@ func (m *Model) open(opts Options) error {
 		return err
 	}
 	m.ids = make([]int32, 0, m.context)
-	return m.record()
+	if err := m.record(); err != nil {
+		return err
+	}
+	return m.twins()
 }
 
 // A DeviceError is one of the machine's and not of the input's: too little memory, a missing driver, a wrong target.
