@@ -21,12 +21,13 @@ type sourceMap struct {
 	used   map[string]bool   // tensors by HF name
 	taken  map[string]rows   // of tensors whose rows are several weights, those that are used
 	nums   map[string]float64
+	asked  map[string]bool // paths as the graph has them
 }
 
 // elaborate makes the graph of a model text, with the formats of the checkpoint, or of the text without one.
 // context is for how many tokens.
 func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string, context int) (*ir.Model, *sourceMap, error) {
-	src := &sourceMap{text: t, ckpt: ckpt, tensor: map[string]source{}, used: map[string]bool{}}
+	src := &sourceMap{text: t, ckpt: ckpt, tensor: map[string]source{}, used: map[string]bool{}, asked: map[string]bool{}}
 	var config weights.Config
 	if ckpt != nil {
 		config = ckpt.Config()
@@ -58,7 +59,7 @@ func (t *Text) elaborate(ckpt *weights.Checkpoint, set map[string]string, contex
 // resolve finds the tensor behind a weight: its format, and the path under which it's packed.
 func (s *sourceMap) resolve(layer int, p string, dims []int, pos syntax.Pos) (ir.Elem, string, error) {
 	name := ir.Put(p, layer)
-	if s.ckpt == nil {
+	if s.asked[p] = true; s.ckpt == nil {
 		if a, base, ok := s.text.alias(p); ok && len(a.Parts) == 1 && !a.each() && !a.IfAbsent && a.First == nil {
 			p = base + a.Parts[0]
 		}

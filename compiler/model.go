@@ -26,6 +26,8 @@ type Text struct {
 	Skip   []string      // tensors that the model doesn't want, as globs
 	From   map[string]Alias
 	Graph  *syntax.File
+
+	graphLine int // of "graph: |"
 }
 
 // A Field is a dim or a real: a field of the checkpoint's config, or an expression over some, and the published value,
@@ -267,6 +269,7 @@ func (r *reader) graph(v *yaml.Node) {
 	}
 	lines := strings.Split(r.t.Source, "\n")
 	start, indent := v.Line, 0
+	r.t.graphLine = v.Line
 	for i := v.Line; i < len(lines); i++ {
 		if l := strings.TrimLeft(lines[i], " "); strings.TrimSpace(l) != "" {
 			indent = len(lines[i]) - len(l)

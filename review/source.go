@@ -86,3 +86,10 @@ func lines(s string) []string {
 	}
 	return strings.Split(strings.TrimSuffix(s, "\n"), "\n")
 }
+
+// Unified is the difference of two texts in the form that patch takes, "" if there's none.
+func Unified(name, a, b string) string {
+	var out strings.Builder
+	unified(&out, name, a, b)
+	return out.String()
+}

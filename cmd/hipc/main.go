@@ -44,7 +44,7 @@ func main() {
 		SilenceUsage:  true,
 		Version:       version(),
 	}
-	root.AddCommand(compileCommand(), inspectCommand(), explainCommand(), diffCommand(), doctorCommand())
+	root.AddCommand(compileCommand(), inspectCommand(), explainCommand(), diffCommand(), fmtCommand(), lintCommand(), doctorCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage{err} })
 	root.SetArgs(longFlags(os.Args[1:]))
