@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,22 +186,7 @@ func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) []ker
 	t.Helper()
 	begun := time.Now()
 	objects := os.Getenv("HIPC_OBJECTS")
-	instances := map[string]*kernelCase{}
-	var entries []codegen.Entry
-	var reals []codegen.Real
-	for _, c := range all {
-		if same := instances[c.choice.Inst]; same != nil {
-			c.kernel = same.kernel
-			continue
-		}
-		instances[c.choice.Inst] = c
-		c.kernel = fmt.Sprintf("case_%d", len(entries))
-		entries = append(entries, codegen.Entry{Name: c.kernel, Block: c.choice.Block, Parts: []codegen.EntryPart{{
-			Inst: c.choice.Inst, Header: c.row.Header, Args: c.operands(), Grid: c.choice.Grid}}})
-		for _, r := range c.choice.Reals {
-			reals = append(reals, codegen.Real(r))
-		}
-	}
+	entries, reals := entriesOf(all)
 	parts := make([][]codegen.Entry, 2)
 	if objects == "" && target.Device == "cpu" {
 		parts = make([][]codegen.Entry, max(1, min(cpu.Cores(), 8)))
@@ -219,7 +205,7 @@ func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) []ker
 				continue
 			}
 		}
-		wg.Go(func() { errs[i] = compileObject(t.Context(), target, dirs[i], parts[i], reals) })
+		wg.Go(func() { errs[i] = compileObject(t.Context(), kernels.Templates, target, dirs[i], parts[i], reals) })
 	}
 	wg.Wait()
 	list := make([]kernelObject, len(parts))
@@ -238,6 +224,25 @@ func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) []ker
 	}
 	t.Logf("%d instances compiled in %.1f s", len(entries), time.Since(begun).Seconds())
 	return list
+}
+
+// entriesOf lists the kernels that the cases are instances of, each once, and gives each case its kernel's name.
+func entriesOf(all []*kernelCase) (entries []codegen.Entry, reals []codegen.Real) {
+	instances := map[string]*kernelCase{}
+	for _, c := range all {
+		if same := instances[c.choice.Inst]; same != nil {
+			c.kernel = same.kernel
+			continue
+		}
+		instances[c.choice.Inst] = c
+		c.kernel = fmt.Sprintf("case_%d", len(entries))
+		entries = append(entries, codegen.Entry{Name: c.kernel, Block: c.choice.Block, Parts: []codegen.EntryPart{{
+			Inst: c.choice.Inst, Header: c.row.Header, Args: c.operands(), Grid: c.choice.Grid}}})
+		for _, r := range c.choice.Reals {
+			reals = append(reals, codegen.Real(r))
+		}
+	}
+	return entries, reals
 }
 
 // operands says in which order the kernel takes what the launch lists: as it does.
@@ -265,8 +270,8 @@ func (c *kernelCase) operands() []int {
 	return out
 }
 
-func compileObject(ctx context.Context, target *codegen.Target, dir string, entries []codegen.Entry, reals []codegen.Real) error {
-	files, err := codegen.Templates(target, kernels.Templates, entries)
+func compileObject(ctx context.Context, templates fs.FS, target *codegen.Target, dir string, entries []codegen.Entry, reals []codegen.Real) error {
+	files, err := codegen.Templates(target, templates, entries)
 	if err != nil {
 		return err
 	}
