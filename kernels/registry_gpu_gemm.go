@@ -11,29 +11,29 @@ var tilings = []struct{ where, bm, bn string }{
 
 func gpuTiles() []Kernel {
 	var list []Kernel
-	row := func(op, sig, inst, where, bm, bn string) {
+	row := func(op, sig, inst, where, n, bm, bn string) {
 		list = append(list, Kernel{Op: op, Sig: sig, Formats: matrixFormats, Layout: "x16", Cells: "live", Inst: inst + ", N, T, " + bm + ", " + bn + ">", Header: "gemm.hip",
-			Grid: "((N+" + bn + "-1)/" + bn + ") * ((T+" + bm + "-1)/" + bm + ")", Block: "2 * " + bn, LDS: "160 * (" + bm + "+" + bn + ")", Where: where + " and K % 32 == 0", Targets: gpus, Rounds: true})
+			Grid: "((" + n + "+" + bn + "-1)/" + bn + ") * ((T+" + bm + "-1)/" + bm + ")", Block: "2 * " + bn, LDS: "160 * (" + bm + "+" + bn + ")", Where: where + " and K % 32 == 0", Targets: gpus, Rounds: true})
 	}
 	for _, t := range tilings {
-		row("matmul", "act[..K], W[..N,K] -> act[..N]", "matmul_tiles<W, K", t.where, t.bm, t.bn)
-		row("matmul_add", "act[..K], W[..N,K], act[..N] -> act[..N]", "matmul_add_tiles<W, K", t.where, t.bm, t.bn)
+		row("matmul", "act[..K], W[..N,K] -> act[..N]", "matmul_tiles<W, K", t.where, "N", t.bm, t.bn)
+		row("matmul_add", "act[..K], W[..N,K], act[..N] -> act[..N]", "matmul_add_tiles<W, K", t.where, "N", t.bm, t.bn)
 	}
 	// Two sums an output: half the block. A few gated outputs can all be near 0, so that rounding shows: they stay in f32.
 	for _, t := range tilings[len(tilings)-1:] {
 		t.where += " and N >= 32"
-		row("swiglu", "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", "swiglu_tiles<WG, WU, K", t.where, t.bm, t.bn)
-		row("geglu", "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", "geglu_tiles<WG, WU, K", t.where, t.bm, t.bn)
-		row("swiglu2", "act[..K], WG[..N,K], act[..K], WU[..N,K] -> act[..N]", "swiglu2_tiles<WG, WU, K", t.where, t.bm, t.bn)
+		row("swiglu", "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", "swiglu_tiles<WG, WU, K", t.where, "2*N", t.bm, t.bn)
+		row("geglu", "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", "geglu_tiles<WG, WU, K", t.where, "2*N", t.bm, t.bn)
+		row("swiglu2", "act[..K], WG[..N,K], act[..K], WU[..N,K] -> act[..N]", "swiglu2_tiles<WG, WU, K", t.where, "N", t.bm, t.bn)
 	}
 	for _, g := range groupings {
-		each := func(op, sig, inst, n string) {
+		each := func(op, sig, inst, n, outputs string) {
 			list = append(list, Kernel{Op: op, Sig: sig, Formats: matrixFormats, Layout: "x16", Cells: "live", Inst: inst + ", T, " + g.bm + ", " + g.bn + ">", Header: "grouped.hip",
-				Grid: "E * ((" + n + "+" + g.bn + "-1)/" + g.bn + ")", Block: "2 * " + g.bn, LDS: "160 * (" + g.bm + "+" + g.bn + ")", Where: g.where + " and D % 32 == 0 and " + n + " % 16 == 0", Targets: gpus, Rounds: true})
+				Grid: "E * ((" + outputs + "+" + g.bn + "-1)/" + g.bn + ")", Block: "2 * " + g.bn, LDS: "160 * (" + g.bm + "+" + g.bn + ")", Where: g.where + " and T * A <= 65536 and D % 32 == 0 and " + n + " % 16 == 0", Targets: gpus, Rounds: true})
 		}
-		each("matmul_each", "act[D], i32[A], W[E,N,D] -> act[A,N]", "matmul_each_tiles<W, E, A, D, N, 0", "N")
-		each("matmul_each", "act[A,D], i32[A], W[E,N,D] -> act[A,N]", "matmul_each_tiles<W, E, A, D, N, 1", "N")
-		each("swiglu_each", "act[D], i32[A], W[E,2*F,D], [F] -> act[A,F]", "swiglu_each_tiles<W, E, A, D, F, 0", "F")
+		each("matmul_each", "act[D], i32[A], W[E,N,D] -> act[A,N]", "matmul_each_tiles<W, E, A, D, N, 0", "N", "N")
+		each("matmul_each", "act[A,D], i32[A], W[E,N,D] -> act[A,N]", "matmul_each_tiles<W, E, A, D, N, 1", "N", "N")
+		each("swiglu_each", "act[D], i32[A], W[E,2*F,D], [F] -> act[A,F]", "swiglu_each_tiles<W, E, A, D, F, 0", "F", "2*F")
 	}
 	return list
 }

@@ -13,7 +13,8 @@
 
 // An entry: KERNEL(name, threads, void *a0, void *a1) { matmul<...>(Arg{a0}, Arg{a1}, block); }
 #if defined(__NVPTX__)
-#define HIPC_BOUNDS(threads) __attribute__((launch_bounds(threads, 1)))
+// Two blocks a processor, unless they're huge: one may then work while the other waits at a barrier.
+#define HIPC_BOUNDS(threads) __attribute__((launch_bounds(threads, (threads) <= 512 ? 2 : 1)))
 #else
 #define HIPC_BOUNDS(threads) __attribute__((amdgpu_flat_work_group_size(threads, threads)))
 #endif
@@ -198,6 +199,12 @@ DEVICE float high_half(float x) { return __builtin_bit_cast(float, __builtin_bit
 // Nibbles i and i + 4 of w as two bf16: 128 + nibble, exact, an and-or behind the shift.
 DEVICE u32 nibble_pair(u32 w, int i) { return (w >> 4 * i & 0x000f000fu) | 0x43004300u; }
 DEVICE float brain(u16 x) { return __builtin_bit_cast(float, (u32)x << 16); }
+
+// one(0) ... one(n - 1). Unlike a loop's, their numbers are constants before anything else is done, so that arrays of structs indexed by them are
+// registers: a loop that is unrolled later may leave them in local memory.
+template <int n, class One> DEVICE void unrolled(One one) {
+  if constexpr (n > 0) unrolled<n - 1>(one), one(n - 1);
+}
 
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 

@@ -7,7 +7,7 @@
 // x is rounded to nearest; beyond f16's range it becomes ±65504, so that one outlier costs itself and not the row (NaN stays NaN). w is exact
 // but for the product with its scale, which is rounded: both together have an NMSE of 7e-8.
 //
-// Grid of all: ceil(N / BN) ceil(T / BM), 2 BN threads; the blocks that read the same weights are neighbours, and those past the live rows leave.
+// Grid of all: ceil(N / BN) ceil(T / BM), of swiglu and geglu ceil(2 N / BN) ceil(T / BM), 2 BN threads; the blocks that read the same weights are neighbours, and those past the live rows leave.
 #pragma once
 #include "formats.hip"
 #include "gates.hip"
@@ -123,24 +123,29 @@ template <> struct Piece<Q8_0> : value_piece {
   }
 };
 
-// The shape of a block. Warps are BN / 16: BN / 16 / NT side by side over n, NT over rows.
-template <int M, int N> struct Shape {
-  static constexpr int BM = M, BN = N, NT = BM >= 128 ? 4 : BM >= 64 ? 2 : 1, MT = BM / 16 / NT, threads = 2 * BN;
+// The shape of a block: BM rows, BN rows of w, of which the second half may be the other factor of a gated product (Pairs 2: a warp then
+// has both of each output). Warps are BN / 16: BN / 16 / NT side by side over n, NT over rows.
+template <int M, int N, int Pairs = 1> struct Shape {
+  static constexpr int BM = M, BN = N, NT = BM >= 128 ? 4 : BM >= 64 || Pairs == 2 ? 2 : 1, MT = BM / 16 / NT, threads = 2 * BN;
+  static constexpr int outputs = BN / Pairs;
   static constexpr int ld = 40;  // 32 k, and 16 bytes for the banks' sake
   static constexpr int half = (BM + BN) * ld;
-  static DEVICE int first_n() { return warp() % (BN / 16 / NT) * NT * 16; }
+  static DEVICE int output(int i) { return warp() % (BN / 16 / NT) * (NT / Pairs) * 16 + i / Pairs * 16; }  // first of a warp's i-th tile
+  static DEVICE int tile_n(int i) { return i % Pairs * outputs + output(i); }
   static DEVICE int first_row() { return warp() / (BN / 16 / NT) * MT * 16; }
 };
 
 template <class S> struct Sums {
   Tile t[S::NT][S::MT];
   DEVICE Sums() { UNROLL for (int i = 0; i < S::NT; i++) UNROLL for (int j = 0; j < S::MT; j++) t[i][j].v = f8(0.0f); }
-  // end(row, n, i-th sum) within the block's.
-  template <class End> static DEVICE void each(End end) {
-    UNROLL for (int j = 0; j < S::MT; j++) UNROLL for (int i = 0; i < S::NT; i++) UNROLL for (int v = 0; v < 8; v++)
-      end(S::first_row() + 16 * j + Tile::col(v), S::first_n() + 16 * i + Tile::row(Tile::slot(v)), i, j, v);
-  }
 };
+// end(row, output, i, j, v): sum v of tile i, j, or of tiles i and i + 1 where they are pairs.
+template <class S, int Pairs, class End> DEVICE void each_sum(End end) {
+  UNROLL for (int j = 0; j < S::MT; j++) UNROLL for (int i = 0; i < S::NT; i += Pairs) UNROLL for (int v = 0; v < 8; v++)
+    end(S::first_row() + 16 * j + Tile::col(v), S::output(i) + Tile::row(Tile::slot(v)), i, j, v);
+}
+
+template <int N> DEVICE long group_at(int i) { return i < ceil_div(N, 16) ? i : ceil_div(N, 16) - 1; }
 
 // Eight values of a row of x, in f16.
 template <bool turned> DEVICE w4 rounded(f4 a, f4 b) {
@@ -149,63 +154,87 @@ template <bool turned> DEVICE w4 rounded(f4 a, f4 b) {
   else return w4{pair<f16>(a[0], a[1]), pair<f16>(a[2], a[3]), pair<f16>(b[0], b[1]), pair<f16>(b[2], b[3])};
 }
 
-// sums += rows of x times groups of w from the first of `groups` on; row(i) is where the block's i-th row of x is. All threads of the block;
+// sums += rows of x times rows of w: row(i) is where the block's i-th row of x is, group(i) its i-th 16 rows of w. All threads of the block;
 // shared memory is in use until the next barrier.
-template <class S, class W, int K, class Row> DEVICE void gemm(Sums<S> &sums, Row row, const u8 *w, int groups) {
+//
+// What is loaded is used two steps later: from the second-level cache it takes longer than a step. Between the two halves of a step's products what
+// came is rounded and unpacked, so that both units have work.
+template <class S, class W, int K, class Row, class Group> DEVICE void gemm(Sums<S> &sums, Row row, Group group) {
   static_assert(K % 32 == 0 && K % W::block == 0, "K must be whole steps");
-  constexpr int chunks = S::BM * 4, each = ceil_div(chunks, S::threads);
+  constexpr int chunks = S::BM * 4, each = ceil_div(chunks, S::threads), steps = K / 32;
   f16 *memory = (f16 *)block_memory;  // 4 half bytes: as an array of its own it would add up where products share a launch
   const int l = lane();
-  w += (long)(warp() < groups ? warp() : groups - 1) * group_bytes<W, K>;
+  const u8 *w = group(warp());
   const float *from[each];
   UNROLL for (int i = 0; i < each; i++) {
     int c = thread() + i * S::threads;
     from[i] = row(c < chunks ? c / 4 : 0) + c % 4 * 8;
   }
-  Piece<W> piece;
-  f4 xs[each][2];
-  auto fetch = [&](int k0) {
-    piece.fetch(w, k0, l);
-    UNROLL for (int i = 0; i < each; i++) xs[i][0] = load4(from[i] + k0), xs[i][1] = load4(from[i] + k0 + 4);
+  struct Loaded {
+    Piece<W> piece;
+    f4 xs[each][2];
+  } loaded[2];
+  auto fetch = [&](Loaded &f, int k0) __attribute__((always_inline)) {
+    f.piece.fetch(w, k0, l);
+    UNROLL for (int i = 0; i < each; i++) f.xs[i][0] = load4(from[i] + k0), f.xs[i][1] = load4(from[i] + k0 + 4);
   };
-  fetch(0);
-  int side = 0;
-  // Unrolled, a short K's steps are mixed until registers run out.
-  _Pragma("nounroll") for (int k0 = 0; k0 < K; k0 += 32, side ^= 1) {
-    f16 *a = memory + side * S::half, *b = a + S::BN * S::ld;
-    piece.put(a + warp() * 16 * S::ld, S::ld, l);
+  auto put_w = [&](const Loaded &f, int side) __attribute__((always_inline)) { f.piece.put(memory + side * S::half + warp() * 16 * S::ld, S::ld, l); };
+  auto put_x = [&](const Loaded &f, int side) __attribute__((always_inline)) {
     UNROLL for (int i = 0; i < each; i++) {
       int c = thread() + i * S::threads;
-      if (chunks % S::threads == 0 || c < chunks) *(w4 *)(b + c / 4 * S::ld + c % 4 * 8) = rounded<Piece<W>::turned>(xs[i][0], xs[i][1]);
+      if (chunks % S::threads == 0 || c < chunks)
+        *(w4 *)(memory + side * S::half + (S::BN + c / 4) * S::ld + c % 4 * 8) = rounded<Piece<W>::turned>(f.xs[i][0], f.xs[i][1]);
     }
+  };
+  auto products = [&](int side, int k) __attribute__((always_inline)) {
+    const f16 *a = memory + side * S::half + k, *b = a + S::BN * S::ld;
+    Rows<f16> r[S::NT];
+    UNROLL for (int i = 0; i < S::NT; i++) r[i] = load_rows(a + S::tile_n(i) * S::ld, S::ld);
+    UNROLL for (int j = 0; j < S::MT; j++) {
+      Cols<f16> c = load_cols(b + (S::first_row() + 16 * j) * S::ld, S::ld);
+      UNROLL for (int i = 0; i < S::NT; i++) multiply(sums.t[i][j], r[i], c);
+    }
+  };
+  // Step n is at side n % 2 of shared memory; loaded[n % 2] has step n until it goes there. At the end the last is loaded and put again: without
+  // a branch there is less to keep (with one, 128 × 128 takes 340 bytes of scratch memory on gfx11).
+  auto step = [&](int n, int side, Loaded &next) __attribute__((always_inline)) {
+    products(side, 0);
+    in_order();
+    put_w(next, side ^ 1);
+    in_order();
+    products(side, 16);
+    in_order();
+    put_x(next, side ^ 1);
+    fetch(next, (n + 3 < steps ? n + 3 : steps - 1) * 32);
     barrier();
-    if (k0 + 32 < K) fetch(k0 + 32);
-    UNROLL for (int k = 0; k < 32; k += 16) {
-      Rows<f16> r[S::NT];
-      UNROLL for (int i = 0; i < S::NT; i++) r[i] = load_rows(a + (S::first_n() + 16 * i) * S::ld + k, S::ld);
-      UNROLL for (int j = 0; j < S::MT; j++) {
-        Cols<f16> c = load_cols(b + (S::first_row() + 16 * j) * S::ld + k, S::ld);
-        UNROLL for (int i = 0; i < S::NT; i++) multiply(sums.t[i][j], r[i], c);
-      }
-    }
-  }
+  };
+  fetch(loaded[0], 0);
+  fetch(loaded[1], steps > 1 ? 32 : 0);
+  put_w(loaded[0], 0), put_x(loaded[0], 0);
+  fetch(loaded[0], steps > 2 ? 64 : 0);
+  barrier();
+  // Unrolled further, a short K's steps are mixed until registers run out.
+  _Pragma("nounroll") for (int n = 0; n + 1 < steps; n += 2) step(n, 0, loaded[1]), step(n + 1, 1, loaded[0]);
+  if constexpr (steps % 2) step(steps - 1, 0, loaded[1]);
 }
 
 // The place of a block among the tiles of N outputs of T rows.
 template <class S, int N, int T> struct Area {
   static constexpr int tall = ceil_div(T, S::BM);
   int row, n, live;
-  DEVICE Area(const int *live, int block) : row(block % tall * S::BM), n(block / tall * S::BN), live(live_rows<T>(live)) {}
-  DEVICE bool dead() const { return row >= live; }
+  DEVICE Area(const int *live, int block) : row(block % tall * S::BM), n(block / tall * S::outputs), live(live_rows<T>(live)) {}
+  DEVICE bool dead() const { return row >= live || n >= N; }
   template <int K> DEVICE auto rows(const float *x) const {
     return [x, row = this->row](int i) { return x + (long)(row + i < T ? row + i : T - 1) * K; };
   }
-  template <class W, int K> DEVICE const u8 *weights(const u8 *w) const { return w + n / 16 * group_bytes<W, K>; }
-  DEVICE int groups() const { return ceil_div(N, 16) - n / 16; }
+  // The block's i-th group of w; beyond the last it is the last.
+  template <class W, int K> DEVICE auto groups(const u8 *w) const {
+    return [w, first = n / 16](int i) { return w + group_at<N>(first + i) * group_bytes<W, K>; };
+  }
   // end(t, n, i, j, v) of live rows and outputs below N.
-  template <class End> DEVICE void each(End end) const {
-    Sums<S>::each([&](int r, int c, int i, int j, int v) {
-      if (row + r < live && (N % S::BN == 0 || n + c < N)) end(row + r, n + c, i, j, v);
+  template <int Pairs, class End> DEVICE void each(End end) const {
+    each_sum<S, Pairs>([&](int r, int c, int i, int j, int v) {
+      if (row + r < live && (N % S::outputs == 0 || n + c < N)) end(row + r, n + c, i, j, v);
     });
   }
 };
@@ -215,8 +244,8 @@ template <class W, int K, int N, int T, int BM, int BN> DEVICE void matmul_tiles
   Area<S, N, T> area(live, block);
   if (area.dead()) return;
   Sums<S> s;
-  gemm<S, W, K>(s, area.template rows<K>(x), area.template weights<W, K>(w), area.groups());
-  area.each([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = s.t[i][j].v[v]; });
+  gemm<S, W, K>(s, area.template rows<K>(x), area.template groups<W, K>(w));
+  area.template each<1>([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = s.t[i][j].v[v]; });
 }
 
 // y = h + x · w. y may be h.
@@ -226,34 +255,46 @@ DEVICE void matmul_add_tiles(const float *x, const u8 *w, const float *h, const 
   Area<S, N, T> area(live, block);
   if (area.dead()) return;
   Sums<S> s;
-  gemm<S, W, K>(s, area.template rows<K>(x), area.template weights<W, K>(w), area.groups());
-  area.each([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = h[(long)t * N + n] + s.t[i][j].v[v]; });
+  gemm<S, W, K>(s, area.template rows<K>(x), area.template groups<W, K>(w));
+  area.template each<1>([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = h[(long)t * N + n] + s.t[i][j].v[v]; });
 }
 
-// y = act(a · wa) (b · wb), one product after the other: both sums stay in registers.
-template <class Act, class WA, class WB, int K, int N, int T, int BM, int BN>
+// y = act(a · wa) (b · wb): of one x in one format both at once, BN / 2 outputs a block; else one after the other, the first's sums staying in
+// registers, and the latter half of the blocks has nothing to do.
+template <class Act, bool once, class WA, class WB, int K, int N, int T, int BM, int BN>
 DEVICE void gated_tiles(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {
-  typedef Shape<BM, BN> S;
-  Area<S, N, T> area(live, block);
-  if (area.dead()) return;
-  Sums<S> g, u;
-  gemm<S, WA, K>(g, area.template rows<K>(a), area.template weights<WA, K>(wa), area.groups());
-  barrier();
-  gemm<S, WB, K>(u, area.template rows<K>(b), area.template weights<WB, K>(wb), area.groups());
-  area.each([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = Act::of(g.t[i][j].v[v]) * u.t[i][j].v[v]; });
+  if constexpr (once && __is_same(WA, WB)) {
+    typedef Shape<BM, BN, 2> S;
+    Area<S, N, T> area(live, block);
+    if (area.dead()) return;
+    Sums<S> s;
+    gemm<S, WA, K>(s, area.template rows<K>(a), [&](int i) {
+      constexpr int half = S::outputs / 16;
+      return (i < half ? wa : wb) + group_at<N>(area.n / 16 + i % half) * group_bytes<WA, K>;
+    });
+    area.template each<2>([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = Act::of(s.t[i][j].v[v]) * s.t[i + 1][j].v[v]; });
+  } else {
+    typedef Shape<BM, BN> S;
+    Area<S, N, T> area(live, block);
+    if (area.dead()) return;
+    Sums<S> g, u;
+    gemm<S, WA, K>(g, area.template rows<K>(a), area.template groups<WA, K>(wa));
+    gemm<S, WB, K>(u, area.template rows<K>(b), area.template groups<WB, K>(wb));
+    area.template each<1>([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = Act::of(g.t[i][j].v[v]) * u.t[i][j].v[v]; });
+  }
 }
 
 template <class WG, class WU, int K, int N, int T, int BM, int BN>
 DEVICE void swiglu_tiles(const float *x, const u8 *wg, const u8 *wu, const int *live, float *y, int block) {
-  gated_tiles<Silu, WG, WU, K, N, T, BM, BN>(x, wg, x, wu, live, y, block);
+  gated_tiles<Silu, true, WG, WU, K, N, T, BM, BN>(x, wg, x, wu, live, y, block);
 }
 template <class WG, class WU, int K, int N, int T, int BM, int BN>
 DEVICE void geglu_tiles(const float *x, const u8 *wg, const u8 *wu, const int *live, float *y, int block) {
-  gated_tiles<GeluTanh, WG, WU, K, N, T, BM, BN>(x, wg, x, wu, live, y, block);
+  gated_tiles<GeluTanh, true, WG, WU, K, N, T, BM, BN>(x, wg, x, wu, live, y, block);
 }
 template <class WA, class WB, int K, int N, int T, int BM, int BN>
 DEVICE void swiglu2_tiles(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {
-  gated_tiles<Silu, WA, WB, K, N, T, BM, BN>(a, wa, b, wb, live, y, block);
+  gated_tiles<Silu, false, WA, WB, K, N, T, BM, BN>(a, wa, b, wb, live, y, block);
 }
 
 }  // namespace hipc

@@ -249,26 +249,34 @@ template <int mask, int n> DEVICE void keep_half(float *acc, int l) {
   }
 }
 
+// acc += what a lane has of n steps from `first` on, whose loads are all under way before the first product. Steps of Parts parts of most each
+// may be more than there are.
+template <class W, int K, int n, bool all> DEVICE void steps_of(const float *x, const u8 *w, int first, float *acc) {
+  typedef Stream<W> S;
+  const int l = lane();
+  S f[n];
+  unrolled<n>([&](int s) __attribute__((always_inline)) {
+    if (all || (first + s) * S::wide < K) f[s].template fetch<K>(w, (first + s) * S::wide, l);
+  });
+  unrolled<n>([&](int s) __attribute__((always_inline)) {
+    if (all || (first + s) * S::wide < K) f[s].template take<K>(x, (first + s) * S::wide, l);
+  });
+  in_order();
+  unrolled<n>([&](int s) __attribute__((always_inline)) {
+    if (all || (first + s) * S::wide < K) f[s].add(l, acc);
+  });
+}
+
 template <class W, int K, int Parts> DEVICE void stream(const float *x, const u8 *w, int part, f4 &out) {
   typedef Stream<W> S;
   constexpr int steps = ceil_div(K, S::wide), most = ceil_div(steps, Parts);
   constexpr int depth = most < 4 ? most : S::wide == 128 ? 2 : 4;  // steps whose loads are under way at once
+  constexpr bool all = steps == most * Parts;
   const int l = lane();
   float acc[S::rows];
   UNROLL for (int r = 0; r < S::rows; r++) acc[r] = 0;
-  for (int s0 = 0; s0 < most; s0 += depth) {
-    S f[depth];
-    auto each = [&](auto what) {
-      UNROLL for (int s = 0; s < depth; s++) {
-        int step = part * most + s0 + s;
-        if ((most % depth == 0 || s0 + s < most) && (steps == most * Parts || step < steps)) what(f[s], step * S::wide);
-      }
-    };
-    each([&](S &f, int k0) { f.template fetch<K>(w, k0, l); });
-    each([&](S &f, int k0) { f.template take<K>(x, k0, l); });
-    in_order();
-    each([&](S &f, int) { f.add(l, acc); });
-  }
+  for (int s0 = 0; s0 + depth <= most; s0 += depth) steps_of<W, K, depth, all>(x, w, part * most + s0, acc);
+  if constexpr (most % depth) steps_of<W, K, most % depth, all>(x, w, part * most + most / depth * depth, acc);
   if constexpr (S::rows == 16) keep_half<2, 8>(acc, l);
   if constexpr (S::rows >= 8) keep_half<1, 4>(acc, l), out += f4{acc[0], acc[1], acc[2], acc[3]};
   else if constexpr (S::wide <= 128 && W::per == 8) out += to_quads(acc, l);
