@@ -20,6 +20,8 @@ const (
 	computeMajor    = 75 // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 	computeMinor    = 76
 	multiprocessors = 16
+	mostShared      = 8        // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+	freeShared      = 48 << 10 // bytes of shared memory that a block may have without it
 )
 
 // driver names the calls as the library exports them: those with a suffix are the versions that took 64-bit sizes.
@@ -36,7 +38,7 @@ var driver = gpu.Driver{
 		gpu.GraphCreate: "cuGraphCreate", gpu.GraphAddKernelNode: "cuGraphAddKernelNode", gpu.GraphInstantiateWithFlags: "cuGraphInstantiateWithFlags",
 		gpu.GraphLaunch: "cuGraphLaunch", gpu.GraphExecDestroy: "cuGraphExecDestroy", gpu.GraphDestroy: "cuGraphDestroy",
 	},
-	Status: status, Cards: cards, Bind: bind, Code: parsePTX, Node: node,
+	Status: status, Cards: cards, Bind: bind, Code: parsePTX, Share: share, Node: node,
 }
 
 // Open opens a card.
@@ -103,6 +105,17 @@ func bind(l *gpu.Library, c gpu.Card) (context uintptr, release func() error, er
 		return 0, nil, err
 	}
 	return context, func() error { return l.CallProc(give, uintptr(c.Ordinal)) }, nil
+}
+
+func share(l *gpu.Library, function uintptr, bytes int) error {
+	if bytes <= freeShared {
+		return nil
+	}
+	set, err := l.Find("cuFuncSetAttribute")
+	if err != nil {
+		return err
+	}
+	return l.CallProc(set, function, mostShared, uintptr(bytes))
 }
 
 // parsePTX reads what it takes to refuse a wrong launch before the driver sees it: for what the text is, and how many parameters

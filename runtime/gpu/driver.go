@@ -71,6 +71,8 @@ type Driver struct {
 	Bind func(l *Library, c Card) (current uintptr, release func() error, err error)
 	// Code reads what it takes to refuse a wrong launch before the driver sees it.
 	Code func(code []byte) (*Code, error)
+	// Share lets a kernel have so many bytes of LDS, beyond those that each may have. nil: there is no more to be had.
+	Share func(l *Library, function uintptr, bytes int) error
 	// Node is a launch as GraphAddKernelNode takes it, on the heap.
 	Node func(n *Node) unsafe.Pointer
 }

@@ -171,6 +171,11 @@ func (m *module) function(s runtime.Launch) (function uintptr, err error) {
 	if s.Block > int(most) {
 		return 0, fmt.Errorf("%d threads a block, %s can run it with %d at most", s.Block, m.d.card, most)
 	}
+	if m.d.Share != nil {
+		if err := m.d.Share(m.d.Library, function, s.LDS); err != nil {
+			return 0, fmt.Errorf("%d bytes of LDS: %w", s.LDS, err)
+		}
+	}
 	return function, nil
 }
 
