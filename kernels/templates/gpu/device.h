@@ -89,7 +89,10 @@ template <int i> DEVICE float code(u32 w) {
 template <int i> DEVICE float ubyte(u32 w) { return __builtin_bit_cast(float, (u32)__nvvm_prmt(w, 0x4b000000u, 0x7650 | i)) - 8388608.0f; }
 // The upper halves of two floats, a in the lower half: two bf16, cut off.
 DEVICE u32 high_halves(float a, float b) { return __nvvm_prmt(__builtin_bit_cast(u32, a), __builtin_bit_cast(u32, b), 0x7632); }
-DEVICE int uniform(int x) { return x; }
+// x, which all lanes of a warp know to be the same. Told so, the compiler finds no divergence in a branch on it: matrix units and shuffles in
+// there need no guards.
+DEVICE int uniform(int x) { return __nvvm_shfl_sync_idx_i32(-1, x, 0, 31); }
+DEVICE int warp() { return thread() / 32; }
 DEVICE void in_order() {}
 // Byte i of a, and of b above it, each in 16 bits.
 DEVICE u32 byte_pair(u32 a, u32 b, int i) { return __nvvm_prmt(a, b, i | (4 + i) << 8) & 0x00ff00ffu; }
@@ -164,8 +167,9 @@ template <int i> DEVICE float ubyte(u32 w) { return (float)(w >> 8 * i & 255); }
 DEVICE u32 high_halves(float a, float b) { return __builtin_amdgcn_perm(__builtin_bit_cast(u32, b), __builtin_bit_cast(u32, a), 0x07060302u); }
 DEVICE u32 byte_pair(u32 a, u32 b, int i) { return __builtin_amdgcn_perm(b, a, 0x0c040c00u + 0x00010001u * i); }
 DEVICE float within_half(float x) { return fma(x, 0, __builtin_amdgcn_fmed3f(x, -65504, 65504)); }  // of NaN fmed3 makes a number
-// x, which all lanes of a warp know to be the same: the compiler then keeps it, and what follows from it, in scalar registers.
+// The compiler then keeps it, and what follows from it, in scalar registers.
 DEVICE int uniform(int x) { return __builtin_amdgcn_readfirstlane(x); }
+DEVICE int warp() { return uniform(thread() / 32); }
 
 // The compiler moves nothing across: what loads before this is under way before what comes after.
 DEVICE void in_order() { __builtin_amdgcn_sched_barrier(0); }
@@ -187,7 +191,6 @@ DEVICE float from_lane(float x, int lane) { return __builtin_bit_cast(float, fro
 template <int lane> DEVICE float broadcast(float x) { return __builtin_bit_cast(float, broadcast<lane>(__builtin_bit_cast(int, x))); }
 
 DEVICE int lane() { return thread() % warp_size; }
-DEVICE int warp() { return uniform(thread() / warp_size); }
 
 DEVICE float exponential(float x) { return power2(x * 1.44269504f); }
 DEVICE float over(float a, float b) { return a * inverse(b); }

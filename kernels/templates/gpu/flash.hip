@@ -1,15 +1,21 @@
 // flash.hip: causal attention of many rows over the paged cache by matrix units (Dao et al. 2022): a tile of keys at a time, softmax as it
 // goes. Rounds q and the weights of a tile to f16; sums are fp32.
 //
-// A block takes 64 rows: `Heads` query heads of one key head, 64 / Heads tokens each, so that K and V are read once for all. A warp has 16 of
-// those rows, or with Split = 2 half of the width of 16: then q and sums fit in registers for heads of 256. Such two warps add up what each
-// makes of its half of q · k in shared memory. Tiles of N keys lie in a page. While q · k is taken the values are on their way, while
-// these are weighted the next keys.
+// A block takes 64 tokens of a query head. A warp has 16 of them, or with Split = 2 half of the width of 16: then q and sums fit in registers
+// for heads of 256. Such two warps add up what each makes of its half of q · k in shared memory. Tiles of N keys lie in a page. While q · k is
+// taken the values are on their way, while these are weighted the next keys.
 //
 // Shared memory: keys [N][D + 8], values [N][D + 8], or [D][N + 8] where matrix units want it so; then what the two warps exchange.
+//
+// 512 rows of 16 heads of 256 at contexts of 512, 4096 and 32768 on an H100: 35, 176 and 1267 µs (215 TFLOP/s); PyTorch's flash attention 45, 136 and
+// 877; attend.hip 190 and 2147. What lost: tiles of 32 keys 37, 201, 1569; the next tile's keys and values on their way together, in memory of
+// their own, 36, 184, 1316; one warp for the whole width and 32 keys 53, 284, 2021. Two warps that share a tile's keys instead of the width, so that softmax is taken
+// once, are 40, 176, 1200 and half as long again to read. Eight heads of 8 tokens instead of a head of 64 are the same: 35, 180, 1252. With the
+// rotation it's 42, 185, 1257.
 #pragma once
 #include "attend.hip"
 #include "matrix.hip"
+#include "rotate.hip"
 
 namespace hipc {
 
@@ -74,7 +80,8 @@ template <int D, int N, int P, int Threads> struct KeyTile {
 };
 
 // Bytes of shared memory, as the registry's rows say them.
-template <int D, int N, int P, int Split> constexpr int flash_bytes = 2 * KeyTile<D, N, P, 128 * Split>::halfs + (Split > 1 ? 256 * Split * N : 0);
+template <int D, int N, int P, int Split>
+constexpr int flash_bytes = 2 * KeyTile<D, N, P, 128 * Split>::halfs + (Split > 1 ? 256 * Split * N : 0);
 
 // The widest part of a head whose 64 rows fit there when they are handed out.
 constexpr int flash_part(int D, int bytes) {
@@ -84,18 +91,18 @@ constexpr int flash_part(int D, int bytes) {
 }
 
 // end(place, d, out) for each Part dimensions from d on, by all threads: out[64][Part + 4] is attention; place(row) is where row's head begins
-// in q, or -1 if it isn't live. Grid ceil(T / (64 / Heads)) · H / Heads; blocks with the most keys first.
-template <int Part, int H, int KV, int D, int P, class Scale, int Window, int Heads, int Split, int N, int T, class End>
+// in q, or -1 if it isn't live. Grid ceil(T / 64) · H; blocks with the most keys first.
+template <int Part, int H, int KV, int D, int P, class Scale, int Window, int Split, int N, int T, class End>
 DEVICE void flash_rows(const float *q, const int *pos, const int *live, const int *table, const f16 *kv, int block, End end) {
-  static_assert(H % KV == 0 && H / KV % Heads == 0 && 64 % Heads == 0, "a block's heads share a key head");
+  static_assert(H % KV == 0, "query heads must be a multiple of key heads");
   static_assert(D / Split % 16 == 0 && Part > 0 && D % Part == 0 && Part % 16 == 0, "parts of a head are whole tiles");
   static_assert(256 * (Part + 4) <= flash_bytes<D, N, P, Split>, "a part of 64 rows fits into shared memory");
-  constexpr int tokens = 64 / Heads, tiles = ceil_div(T, tokens), groups = H / Heads, width = D / Split, strips = 4;
+  constexpr int tokens = 64, tiles = ceil_div(T, tokens), width = D / Split, strips = 4;
   constexpr int Threads = strips * Split * warp_size;
-  const int head = block % groups * Heads, t0 = (tiles - 1 - block / groups) * tokens, rows = live_rows<T>(live), begin = *pos;
+  const int head = block % H, t0 = (tiles - 1 - block / H) * tokens, rows = live_rows<T>(live), begin = *pos;
   if (t0 >= rows) return;
   const int half = warp() / strips, strip = warp() % strips * 16;
-  auto place = [&](int row) { int t = t0 + row % tokens; return t < rows ? ((long)t * H + head + row / tokens) * D : -1; };
+  auto place = [&](int row) { int t = t0 + row; return t < rows ? ((long)t * H + head) * D : -1; };
 
   Rows<f16> query[width / 16];
   UNROLL for (int k = 0; k < width / 16; k++) query[k] = make_rows<f16>([&](int r, int i) {
@@ -112,7 +119,7 @@ DEVICE void flash_rows(const float *q, const int *pos, const int *live, const in
   const int from = Window > 0 && lowest >= Window ? lowest - Window + 1 : 0;
   int position[Tile::slots];
   float most[Tile::slots], sum[Tile::slots];
-  UNROLL for (int s = 0; s < Tile::slots; s++) position[s] = lowest + (strip + Tile::row(s)) % tokens, most[s] = hidden, sum[s] = 0;
+  UNROLL for (int s = 0; s < Tile::slots; s++) position[s] = lowest + strip + Tile::row(s), most[s] = hidden, sum[s] = 0;
   Tile acc[width / 16];
   UNROLL for (int d = 0; d < width / 16; d++) acc[d].v = f8(0.0f);
 
@@ -121,10 +128,12 @@ DEVICE void flash_rows(const float *q, const int *pos, const int *live, const in
   tile.start_keys(k, from - a, last - a);
   tile.land_keys();
   for (;;) {
+    const int at = a;
+    const bool more = (a += N) <= last;
     copies_end();
     copies_wait<0>();
     barrier();
-    tile.start_values(k + pages.keys, from - a, last - a);
+    tile.start_values(k + pages.keys, from - at, last - at);
     Tile s[N / 16];
     UNROLL for (int n = 0; n < N / 16; n++) s[n].v = f8(0.0f);
     UNROLL for (int d = 0; d < width; d += 16) UNROLL for (int n = 0; n < N; n += 16) multiply(s[n / 16], query[d / 16], tile.key_cols(n, half * width + d));
@@ -135,8 +144,6 @@ DEVICE void flash_rows(const float *q, const int *pos, const int *live, const in
     copies_end();
     copies_wait<0>();
     barrier();
-    const int at = a;
-    const bool more = (a += N) <= last;
     if (more) tile.start_keys(k = pages.k(head / (H / KV), a), 0, last - a);
     if constexpr (Split > 1) {
       int other = warp() % strips + (1 - half) * strips;
@@ -195,10 +202,10 @@ template <int Threads, int Part, class Place, class Gate> DEVICE void put_out(Pl
 }
 
 // q and y [T, H, D]; what attend_kv does. y may be q.
-template <int H, int KV, int D, int P, class Scale, int Window, int Heads, int Split, int N, int T>
+template <int H, int KV, int D, int P, class Scale, int Window, int Split, int N, int T>
 DEVICE void flash(const float *q, const int *pos, const int *live, const int *table, float *y, const f16 *kv, int block) {
   constexpr int Part = flash_part(D, flash_bytes<D, N, P, Split>);
-  flash_rows<Part, H, KV, D, P, Scale, Window, Heads, Split, N, T>(q, pos, live, table, kv, block, [&](auto place, int part, const float *out) {
+  flash_rows<Part, H, KV, D, P, Scale, Window, Split, N, T>(q, pos, live, table, kv, block, [&](auto place, int part, const float *out) {
     put_out<128 * Split, Part>(place, part, out, y, [](long, f4 v) { return v; });
   });
 }
@@ -209,11 +216,29 @@ DEVICE f4 gated4(f4 v, f4 g) {
 }
 
 // y = attention · sigmoid(g), g [T, H, D]. y may be q or g.
-template <int H, int KV, int D, int P, class Scale, int Window, int Heads, int Split, int N, int T>
+template <int H, int KV, int D, int P, class Scale, int Window, int Split, int N, int T>
 DEVICE void flash_gate(const float *q, const float *g, const int *pos, const int *live, const int *table, float *y, const f16 *kv, int block) {
   constexpr int Part = flash_part(D, flash_bytes<D, N, P, Split>);
-  flash_rows<Part, H, KV, D, P, Scale, Window, Heads, Split, N, T>(q, pos, live, table, kv, block, [&](auto place, int part, const float *out) {
+  flash_rows<Part, H, KV, D, P, Scale, Window, Split, N, T>(q, pos, live, table, kv, block, [&](auto place, int part, const float *out) {
     put_out<128 * Split, Part>(place, part, out, y, [&](long at, f4 v) { return gated4(v, load4(g + at)); });
+  });
+}
+
+// y = rotate(attention · sigmoid(g), r), r over all H D: a warp turns every fourth or eighth row of a span. y may be q or g.
+template <int H, int KV, int D, int P, class Scale, int Window, int G, int Split, int N, int T>
+DEVICE void flash_gate_rotate(const float *q, const float *g, const u8 *r, const int *pos, const int *live, const int *table, float *y, const f16 *kv,
+                              int block) {
+  constexpr int Part = span_width;
+  static SHARED Boxes boxes;
+  flash_rows<Part, H, KV, D, P, Scale, Window, Split, N, T>(q, pos, live, table, kv, block, [&](auto place, int part, const float *out) {
+    const int d = part + 4 * lane();
+    Turns<G> turns;
+    turns.load(r + (place(0) % (H * D) + d) / G * rotation_bytes<G>);
+    for (int row = warp(); row < 64 && place(row) >= 0; row += 4 * Split) {
+      long at = place(row) + d;
+      store4(y + at, turns.apply(gated4(load4(out + row * (Part + 4) + 4 * lane()), load4(g + at)), boxes.box[warp()]));
+      warp_barrier();
+    }
   });
 }
 

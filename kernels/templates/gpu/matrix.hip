@@ -54,7 +54,7 @@ DEVICE u32 shared_address(const void *p) { return (u32)(__UINTPTR_TYPE__)(__attr
 
 template <class E> DEVICE void multiply(Tile &t, const Rows<E> &a, const Cols<E> &b) {
 #define HIPC_MMA(type, at, k)                                                                                                             \
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
+  asm("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
       : "+f"(c[at]), "+f"(c[at + 1]), "+f"(c[at + 2]), "+f"(c[at + 3])                                                                    \
       : "r"(a.v[0]), "r"(a.v[1]), "r"(a.v[2]), "r"(a.v[3]), "r"(b.v[k]), "r"(b.v[k + 1]))
   float c[8];
@@ -150,14 +150,6 @@ template <class E> DEVICE w8 load_line(const E *p) {
 }
 template <class E> DEVICE Rows<E> load_rows(const E *p, int stride) { return {load_line(p + lane() % 16 * stride)}; }
 template <class E> DEVICE Cols<E> load_cols(const E *p, int stride) { return {load_line(p + lane() % 16 * stride)}; }
-// By single values: where it's done often, better keep the matrix the other way round.
-template <class E> DEVICE Cols<E> load_cols_across(const E *p, int stride) {
-  typedef E line __attribute__((ext_vector_type(16)));
-  line x;
-  UNROLL for (int k = 0; k < 16; k++) x[k] = p[k * stride + lane() % 16];
-  return {__builtin_bit_cast(w8, x)};
-}
-
 template <class E, class Get> DEVICE Rows<E> make_rows(Get get) {
   Rows<E> a;
   UNROLL for (int k = 0; k < 16; k += 2) a.v[k / 2] = get(lane() % 16, k);
@@ -174,6 +166,16 @@ template <class E> DEVICE Rows<E> as_rows(const Tile &t) {
     a.v[i] = __builtin_amdgcn_perm(mine, other, pick0), a.v[i + 1] = __builtin_amdgcn_perm(mine, other, pick1);
   }
   return a;
+}
+
+// The other way round by a product with 1, which is exact; by 16 loads of single values it would be as many cycles of LDS. Where the same
+// is read by many warps, better keep it the other way round.
+template <class E> DEVICE Cols<E> load_cols_across(const E *p, int stride) {
+  Rows<E> one = make_rows<E>([](int r, int k) { return pair<E>(r == k, r == k + 1); });
+  Tile t;
+  t.v = f8(0.0f);
+  multiply(t, one, load_cols(p, stride));
+  return {as_rows<E>(t).v};
 }
 
 DEVICE void copy16(void *to, const void *from, bool there = true) { *(w4 *)to = there ? *(const w4 *)from : w4(0u); }
