@@ -63,10 +63,11 @@ func (s bitset) members() []int {
 }
 
 // key is the set as a key of maps.
-func (s bitset) key() string {
-	b := make([]byte, 0, 8*len(s))
+func (s bitset) key() string { return string(s.appendKey(nil)) }
+
+func (s bitset) appendKey(b []byte) []byte {
 	for _, w := range s {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}
-	return string(b)
+	return b
 }

@@ -91,10 +91,7 @@ func (s *site) matches(r *Rule, o *Options, lacking func(m *Match, err error)) [
 	}
 	var out []*Match
 	for count := most; count >= 1; count-- {
-		p, err := r.expand(count)
-		if err != nil {
-			panic(err) // expand(2) was tried when the rule was read
-		}
+		p := r.pattern(count)
 		seen := map[string]bool{}
 		refused := map[string]error{}
 		held := map[string]*Match{}
@@ -105,8 +102,8 @@ func (s *site) matches(r *Rule, o *Options, lacking func(m *Match, err error)) [
 			if seen[key] || !s.legal(c) {
 				return true
 			}
-			c.Choice, err = o.Kernels.Find(c.node(), c.rows)
-			if err != nil { // another order of the operands may have one
+			var err error
+			if c.Choice, err = o.Kernels.Find(c.node(), c.rows); err != nil { // another order of the operands may have one
 				if refused[key] == nil {
 					refused[key], held[key] = err, c
 				}

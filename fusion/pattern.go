@@ -46,6 +46,19 @@ type expansion struct {
 	used  map[int]bool
 }
 
+// pattern is expand's, made once: nothing changes a pattern. The rule has been checked.
+func (r *Rule) pattern(count int) *pattern {
+	if p, ok := r.patterns.Load(count); ok {
+		return p.(*pattern)
+	}
+	p, err := r.expand(count)
+	if err != nil {
+		panic(err) // expand(2) was tried when the rule was read
+	}
+	r.patterns.Store(count, p)
+	return p
+}
+
 // expand writes the rule's pattern for count operands of its last parameter, if that is variadic.
 func (r *Rule) expand(count int) (*pattern, error) {
 	e := &expansion{pattern: &pattern{rule: r}, count: count, used: map[int]bool{}}

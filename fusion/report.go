@@ -30,7 +30,7 @@ type Report struct {
 type Event struct {
 	Rule string
 	At   string  // the values that it makes: "h, x"
-	Gain float64 // seconds that the cheapest plan without it costs more; of what lost, the cheapest plan with it
+	Gain float64 // seconds that its nodes would cost more without it; of what lost, with it
 	Why  string  // of what lacks a kernel: what is missing
 }
 
@@ -50,7 +50,7 @@ func (m *Match) at() string {
 const mostLost = 32
 
 // report tells what the plan costs, which matches it uses, and which not. How much they save or would cost is weighed on
-// demand: a search for each.
+// demand: a search for each, a small one.
 func (s *site) report(r *Report, pieces []*piece, launches [][]*piece, o *Options) {
 	chosen := slices.Concat(launches...)
 	cost := o.cost(launches)
@@ -59,33 +59,49 @@ func (s *site) report(r *Report, pieces []*piece, launches [][]*piece, o *Option
 	}
 	r.Cost = float64(cost) * 1e-12
 	r.Shared -= r.Cost
-	var lost []*piece
-	var with []*piece // that fired
+	var fired, lost []*piece
 	for _, p := range pieces {
 		switch {
 		case p.match == nil:
 		case slices.Contains(chosen, p):
-			with = append(with, p)
+			fired = append(fired, p)
 			r.Fired = append(r.Fired, Event{Rule: p.match.Rule.Name, At: p.match.at()})
 		default:
 			lost = append(lost, p)
 		}
 	}
 	r.Others = len(lost)
+	// What the nodes that a match shares with chosen pieces cost otherwise: all other pieces stay, the launches are sought again.
+	dearer := func(p *piece, with bool) float64 {
+		open := p.nodes
+		var others []*piece
+		for _, q := range chosen {
+			if q.nodes.meets(p.nodes) {
+				open = open.union(q.nodes)
+			} else {
+				others = append(others, q)
+			}
+		}
+		for _, q := range pieces {
+			if q.nodes.within(open) && (q == p) == (with && q.nodes.meets(p.nodes)) {
+				others = append(others, q)
+			}
+		}
+		other, _ := s.plan(others, o)
+		if other == nil { // they need each other round about: any plan
+			other, _ = s.plan(slices.DeleteFunc(slices.Clone(pieces), func(q *piece) bool {
+				return (q == p) != with && q.nodes.meets(p.nodes)
+			}), o)
+		}
+		return float64(o.cost(other)-cost) * 1e-12
+	}
 	r.weigh = sync.OnceFunc(func() {
-		if !r.Exact {
-			return
-		}
-		dearer := func(without func(q *piece) bool) float64 {
-			other, _ := s.plan(slices.DeleteFunc(slices.Clone(pieces), without), o)
-			return float64(o.cost(other)-cost) * 1e-12
-		}
-		for i, p := range with {
-			r.Fired[i].Gain = dearer(func(q *piece) bool { return q == p })
+		for i, p := range fired {
+			r.Fired[i].Gain = dearer(p, false)
 		}
 		for _, p := range lost[:min(len(lost), mostLost)] {
 			r.Others--
-			r.Lost = append(r.Lost, Event{Rule: p.match.Rule.Name, At: p.match.at(), Gain: dearer(func(q *piece) bool { return q != p && q.nodes.meets(p.nodes) })})
+			r.Lost = append(r.Lost, Event{Rule: p.match.Rule.Name, At: p.match.at(), Gain: dearer(p, true)})
 		}
 	})
 }

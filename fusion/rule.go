@@ -41,7 +41,8 @@ type Rule struct {
 	Pos  syntax.Pos
 	Decl *syntax.Decl
 
-	op *ir.Op // what a fused node applies
+	op       *ir.Op   // what a fused node applies
+	patterns sync.Map // *pattern by count of variadic operands
 }
 
 // Op is the op of the nodes that the rule makes: a name and parameters; what it means is the node's body.

@@ -2,7 +2,7 @@ package fusion
 
 import (
 	"cmp"
-	"maps"
+	"container/heap"
 	"slices"
 
 	"hipc/kernels"
@@ -41,18 +41,18 @@ func (p price) compare(q price) int {
 // that covers it always pays.
 const lacking = int64(1) << 50
 
-// Bounds for graphs that no model has: beyond them a plan is found without looking at all of them. Qwen3.6's layers, 55 nodes and 84
-// pieces, take up to 600 ways and 13,000 launches.
+// Bounds for graphs that no model has: beyond them a plan is found without looking at all of them. Qwen3.6's layers, 55
+// nodes and 90 pieces, take up to 1,500 ways and 10,000 launches.
 const (
-	mostWays     = 1 << 12 // kept for each number of nodes done
-	mostNext     = 1 << 10 // launches that may come next on one way
-	mostLaunches = 1 << 18 // in all
+	mostLaunches = 1 << 18 // looked at
+	mostNext     = 1 << 10 // that may come next on one way
 )
 
 // A way is the cheapest one found to have some nodes done: launches, one after another.
 type way struct {
 	done  bitset
 	key   string // of done
+	count int    // of done
 	cost  price
 	share int64    // of the nodes that aren't done: bound.go
 	least int64    // time that any plan takes that begins so
@@ -67,72 +67,59 @@ type way struct {
 // needs another, and no order has to be found afterwards. So what covers a node, what stands beside it and when are one
 // question, and a cover is priced with the launches that it makes possible.
 //
-// Of the ways to have the same nodes done only the cheapest is kept. They're looked at by how many nodes are done, so none
-// twice, and those left out from which even a bound for the rest (bound.go) can't come below a plan that is known. The first
-// pass keeps one way for each number of nodes, which gives a plan at once, each further pass sixteen times as many, until
-// nothing had to be dropped: then no plan is cheaper.
+// The cheapest way is found as by Hart, Nilsson and Raphael (1968): of the ways to have the same nodes done the cheapest is
+// kept, and that is continued next of which, with a bound for the rest (bound.go), the cheapest plan may come. When that is
+// more than a plan that was found, none is cheaper.
 type search struct {
 	*site
 	*bound
 	o      *Options
 	pieces []*piece // by their first nodes: so they stand in a launch
+	ways   map[string]*way
+	open   []*way // a heap: the most promising first
 	best   *way
 	left   int                           // launches that may still be looked at
 	done   [kernels.MostParts + 1]bitset // with the first so many of a launch's pieces
 }
 
-// plan is the cheapest plan's launches, in an order in which they can run, and whether it's sure that none is cheaper. The
-// pieces must cover all nodes.
+// plan is the cheapest plan's launches, in an order in which they can run, and whether it's sure that none is cheaper; nil
+// if no order is one.
 func (s *site) plan(pieces []*piece, o *Options) (launches [][]*piece, exact bool) {
-	c := &search{site: s, o: o, pieces: slices.Clone(pieces), left: mostLaunches}
+	c := &search{site: s, o: o, pieces: slices.Clone(pieces), ways: map[string]*way{}, left: mostLaunches}
 	slices.SortStableFunc(c.pieces, func(p, q *piece) int { return cmp.Compare(p.first, q.first) })
 	c.bound = s.bound(c.pieces, o)
 	for i := range c.done {
 		c.done[i] = newBitset(len(s.graph.Nodes))
 	}
-	for most := 1; !exact && most <= mostWays && c.left > 0; most *= 16 {
-		exact = !c.pass(most)
+	exact = true
+	c.keep(way{done: newBitset(len(s.graph.Nodes)), share: c.all})
+	for len(c.open) > 0 {
+		w := heap.Pop(c).(*way)
+		if c.ways[w.key] != w || !c.pays(w.least, w.cost) {
+			continue // since then something cheaper was found
+		}
+		if w.count == len(s.graph.Nodes) {
+			c.best = w
+			continue
+		}
+		if c.left <= 0 { // on with the most promising way alone, as far as it goes
+			if exact = false; c.best != nil {
+				break
+			}
+			clear(c.ways)
+			c.open = c.open[:0]
+		}
+		exact = c.extend(w) && exact
 	}
-	for w := c.best; w.from != nil; w = w.from {
+	for w := c.best; w != nil && w.from != nil; w = w.from {
 		launches = append(launches, w.last)
 	}
 	slices.Reverse(launches)
 	return launches, exact
 }
 
-// pass looks for a plan that is cheaper than the best, keeping at most so many ways for each number of nodes done, and
-// says whether it dropped any.
-func (c *search) pass(most int) (dropped bool) {
-	n := len(c.graph.Nodes)
-	levels := make([]map[string]*way, n+1)
-	for i := range levels {
-		levels[i] = map[string]*way{}
-	}
-	none := &way{done: newBitset(n), share: c.all}
-	levels[0][none.done.key()] = none
-	for i := range n {
-		ways := slices.SortedFunc(maps.Values(levels[i]), func(v, w *way) int {
-			return cmp.Or(cmp.Compare(v.least, w.least), v.cost.compare(w.cost), cmp.Compare(v.key, w.key))
-		})
-		if len(ways) > most {
-			ways, dropped = ways[:most], true
-		}
-		for _, w := range ways {
-			if c.left <= 0 && c.best != nil {
-				return true
-			}
-			dropped = c.extend(w, levels) || dropped
-		}
-		levels[i] = nil
-	}
-	for _, w := range levels[n] {
-		c.best = w
-	}
-	return dropped
-}
-
-// extend adds to w each launch that may come next and may pay, and says whether there are more than it looked at.
-func (c *search) extend(w *way, levels []map[string]*way) (dropped bool) {
+// extend adds to w each launch that may come next and may pay, and says whether those are all.
+func (c *search) extend(w *way) (all bool) {
 	var ready []*piece
 	for _, p := range c.pieces {
 		if !p.nodes.meets(w.done) && p.needs.within(w.done) {
@@ -140,7 +127,7 @@ func (c *search) extend(w *way, levels []map[string]*way) (dropped bool) {
 		}
 	}
 	copy(c.done[0], w.done)
-	left, wait := mostNext, int64(len(c.graph.Nodes)-w.done.count())
+	left, wait := mostNext, int64(len(c.graph.Nodes)-w.count)
 	launch, loads := make([]*piece, 0, kernels.MostParts), make([]kernels.Load, 0, kernels.MostParts)
 	var add func(from int, rank, share int64)
 	add = func(from int, rank, share int64) {
@@ -150,16 +137,16 @@ func (c *search) extend(w *way, levels []map[string]*way) (dropped bool) {
 				continue
 			}
 			if left--; left < 0 {
-				dropped = true
 				return
 			}
 			launch, loads = append(launch, p), append(loads, p.load)
 			copy(c.done[k+1], c.done[k])
 			c.done[k+1].addAll(p.nodes)
 			rank, share := rank+p.rank, share-c.of[p]
-			c.reach(way{
-				done: c.done[k+1], cost: w.cost.plus(price{c.o.time(launch, loads), rank, int64(k), wait}), share: share, last: launch, from: w,
-			}, levels)
+			cost := w.cost.plus(price{c.o.time(launch, loads), rank, int64(k), wait})
+			if least := cost.time + c.rest(c.done[k+1], share); c.pays(least, cost) {
+				c.keep(way{done: c.done[k+1], cost: cost, share: share, least: least, last: launch, from: w})
+			}
 			if k+1 < kernels.MostParts {
 				add(from+i+1, rank, share)
 			}
@@ -168,21 +155,37 @@ func (c *search) extend(w *way, levels []map[string]*way) (dropped bool) {
 	}
 	add(0, 0, w.share)
 	c.left -= mostNext - max(left, 0)
-	return dropped
+	return left >= 0
 }
 
-// reach keeps a way if a plan that begins so may be cheaper than the best, and nothing comes there cheaper.
-func (c *search) reach(w way, levels []map[string]*way) {
-	w.least = w.cost.time + c.rest(w.done, w.share)
-	if c.best != nil && (w.least > c.best.cost.time || w.least == c.best.cost.time && w.cost.compare(c.best.cost) >= 0) {
-		return
+// pays says whether a plan that begins so may be cheaper than the best.
+func (c *search) pays(least int64, cost price) bool {
+	return c.best == nil || least < c.best.cost.time || least == c.best.cost.time && cost.compare(c.best.cost) < 0
+}
+
+// keep opens a way, unless one to the same nodes is cheaper.
+func (c *search) keep(w way) {
+	var key [64]byte
+	k := w.done.appendKey(key[:0])
+	if old := c.ways[string(k)]; old == nil || w.cost.compare(old.cost) < 0 {
+		w.key, w.done, w.count, w.last = string(k), slices.Clone(w.done), w.done.count(), slices.Clone(w.last)
+		c.ways[w.key] = &w
+		heap.Push(c, &w)
 	}
-	level := levels[w.done.count()]
-	w.key = w.done.key()
-	if old := level[w.key]; old == nil || w.cost.compare(old.cost) < 0 {
-		w.done, w.last = slices.Clone(w.done), slices.Clone(w.last)
-		level[w.key] = &w
-	}
+}
+
+// Len and the following implement heap.Interface. Among ways that promise the same comes the one that is farther.
+func (c *search) Len() int      { return len(c.open) }
+func (c *search) Swap(i, j int) { c.open[i], c.open[j] = c.open[j], c.open[i] }
+func (c *search) Push(w any)    { c.open = append(c.open, w.(*way)) }
+func (c *search) Pop() any {
+	w := c.open[len(c.open)-1]
+	c.open = c.open[:len(c.open)-1]
+	return w
+}
+func (c *search) Less(i, j int) bool {
+	v, w := c.open[i], c.open[j]
+	return cmp.Or(cmp.Compare(v.least, w.least), cmp.Compare(w.count, v.count), v.cost.compare(w.cost), cmp.Compare(v.key, w.key)) < 0
 }
 
 // beside says that two steps of which neither needs the other may share a launch.
