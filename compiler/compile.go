@@ -327,7 +327,6 @@ func (c *compilation) place() error {
 		p.Buckets = append(p.Buckets, pl.out)
 		p.Arena = append(p.Arena, pl.arenas...)
 		c.costs.Steps = append(c.costs.Steps, pl.costs...)
-		c.costs.Rules = append(c.costs.Rules, b.uses()...)
 		rows = max(rows, b.rows())
 	}
 	if p.Weights, p.State, err = c.packed.plan(); err != nil {

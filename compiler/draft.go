@@ -8,8 +8,8 @@ import (
 
 // A Draft is what the passes make of a model text, before anything is compiled, packed or written: enough to review it.
 type Draft struct {
-	Plan       *plan.Plan // folded, as plan.go has it
-	Prediction *plan.Prediction
+	Plan       *plan.Plan       // folded, as plan.go has it
+	Prediction *plan.Prediction // without rules, for weighing them all takes longer than all the rest: ask Use
 	c          *compilation
 }
 
@@ -35,4 +35,14 @@ func (d *Draft) Sources() (map[string][]byte, error) {
 	}
 	out[c.target.Source] = codegen.Source(c.target, c.plan.Model, c.entries, c.reals)
 	return out, nil
+}
+
+// Use says what came of a rule in a part of a bucket.
+func (d *Draft) Use(bucket, part, rule string) (plan.RuleUse, bool) {
+	for _, b := range d.c.buckets {
+		if b.Name == bucket {
+			return b.use(part, rule)
+		}
+	}
+	return plan.RuleUse{}, false
 }

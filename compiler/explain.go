@@ -127,6 +127,7 @@ func (c *compilation) explain() *Explanation {
 		}
 	}
 	for i, b := range c.buckets {
+		b.report.Weigh()
 		e.Buckets = append(e.Buckets, BucketExplanation{Name: b.Name, Cost: c.plan.Buckets[i].Cost, Seconds: b.report.Cost, Report: b.report})
 	}
 	return e

@@ -162,12 +162,10 @@ func (l *linter) numbers() {
 	}
 	all := slices.Concat(l.text.Dims, l.text.Reals)
 	for _, f := range all {
-		for _, a := range f.Alternatives {
-			for _, e := range []*syntax.Expr{a.Expr, a.If[0], a.If[1]} {
-				if e != nil {
-					add(e)
-				}
-			}
+		for _, e := range f.Alternatives {
+			add(e.Expr)
+			add(e.If[0])
+			add(e.If[1])
 		}
 	}
 	for _, a := range l.text.From {

@@ -32,44 +32,49 @@ func (p *placer) predict(launch []kernels.Step) plan.StepCost {
 func nanoseconds(seconds float64) int { return int(math.Round(1e9 * seconds)) }
 
 // uses says per graph and rule what came of it: it fired, or it lost and by how much at the best of its places, or it lacks
-// a kernel.
+// a kernel. It weighs every match.
 func (b *bucketGraph) uses() []plan.RuleUse {
 	var out []plan.RuleUse
-	if b.report == nil {
-		return nil
+	if b.report != nil {
+		for _, r := range b.report.Graphs {
+			out = append(out, usesIn(b.Name, r)...)
+		}
 	}
-	for _, r := range b.report.Graphs {
-		from := len(out)
-		add := func(e fusion.Event, outcome string, time func(old int) int) {
-			i := from + slices.IndexFunc(out[from:], func(u plan.RuleUse) bool { return u.Rule == e.Rule })
-			if i < from {
-				i = len(out)
-				out = append(out, plan.RuleUse{Bucket: b.Name, Part: r.Graph, Rule: e.Rule, Outcome: outcome, Time: -1, Why: whyLacking(e.Why)})
+	return out
+}
+
+func usesIn(bucket string, r *fusion.Report) []plan.RuleUse {
+	r.Weigh()
+	var out []plan.RuleUse
+	add := func(e fusion.Event, outcome string, time func(old int) int) {
+		i := slices.IndexFunc(out, func(u plan.RuleUse) bool { return u.Rule == e.Rule })
+		if i < 0 {
+			i = len(out)
+			out = append(out, plan.RuleUse{Bucket: bucket, Part: r.Graph, Rule: e.Rule, Outcome: outcome, Time: -1, Why: whyLacking(e.Why)})
+		}
+		if u := &out[i]; u.Outcome == outcome {
+			u.Count++
+			u.Time = time(u.Time)
+		}
+	}
+	for _, e := range r.Fired {
+		saved := nanoseconds(e.Gain)
+		if e.Gain > 600 {
+			saved = 0 // nothing else could make it
+		}
+		add(e, "fired", func(old int) int { return max(old, 0) + max(saved, 0) })
+	}
+	for _, e := range r.Lost {
+		dearer := max(nanoseconds(e.Gain), 0)
+		add(e, "lost", func(old int) int {
+			if old < 0 {
+				return dearer
 			}
-			if u := &out[i]; u.Outcome == outcome {
-				u.Count++
-				u.Time = time(u.Time)
-			}
-		}
-		for _, e := range r.Fired {
-			saved := nanoseconds(e.Gain)
-			if e.Gain > 600 {
-				saved = 0 // nothing else could make it
-			}
-			add(e, "fired", func(old int) int { return max(old, 0) + max(saved, 0) })
-		}
-		for _, e := range r.Lost {
-			dearer := max(nanoseconds(e.Gain), 0)
-			add(e, "lost", func(old int) int {
-				if old < 0 {
-					return dearer
-				}
-				return min(old, dearer)
-			})
-		}
-		for _, e := range r.Lacking {
-			add(e, "lacking", func(int) int { return 0 })
-		}
+			return min(old, dearer)
+		})
+	}
+	for _, e := range r.Lacking {
+		add(e, "lacking", func(int) int { return 0 })
 	}
 	return out
 }
@@ -81,6 +86,24 @@ func whyLacking(text string) string {
 		text = why
 	}
 	return short(text)
+}
+
+// use is the same for one rule in one part; no other part is weighed.
+func (b *bucketGraph) use(part, rule string) (plan.RuleUse, bool) {
+	if b.report == nil {
+		return plan.RuleUse{}, false
+	}
+	for _, r := range b.report.Graphs {
+		if r.Graph != part {
+			continue
+		}
+		for _, u := range usesIn(b.Name, r) {
+			if u.Rule == rule {
+				return u, true
+			}
+		}
+	}
+	return plan.RuleUse{}, false
 }
 
 // ownParts leaves out of a prediction what the folded plan p doesn't list: parts that a bucket takes from its base.

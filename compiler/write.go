@@ -119,6 +119,10 @@ func (c *compilation) members() (map[string][]byte, error) {
 	if err := c.plan.Check(); err != nil {
 		return nil, fmt.Errorf("a bug in hipc: the folded plan doesn't hold: %w", err)
 	}
+	for _, b := range c.buckets {
+		c.costs.Rules = append(c.costs.Rules, b.uses()...)
+	}
+	ownParts(c.costs, c.plan)
 	costs, err := c.costs.Write()
 	if err != nil {
 		return nil, err

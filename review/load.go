@@ -110,6 +110,7 @@ func openArtifact(t tree, dir string) (*Side, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Use = s.Costs.Use
 	if src, ok, err = t.read(path.Join(dir, factsFile)); ok && err == nil {
 		s.Facts, err = readFacts(src)
 	}
@@ -149,5 +150,5 @@ func (o *opened) plan(c compiler.Options, target string) (*Side, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Side{Name: o.spec, Target: p.Target, Plan: p, Costs: d.Prediction, Sources: d.Sources}, nil
+	return &Side{Name: o.spec, Target: p.Target, Plan: p, Costs: d.Prediction, Use: d.Use, Sources: d.Sources}, nil
 }

@@ -104,12 +104,15 @@ func now(u plan.RuleUse, known bool) string {
 
 // use is what came of a rule where a step is; the part may be the base's.
 func (s *Side) use(st *Step, rule string) (plan.RuleUse, bool) {
-	u, ok := s.Costs.Use(st.bucket, st.part, rule)
+	if s.Use == nil {
+		return plan.RuleUse{}, false
+	}
+	u, ok := s.Use(st.bucket, st.part, rule)
 	for _, b := range s.Plan.Buckets {
 		if ok {
 			break
 		}
-		u, ok = s.Costs.Use(b.Name, st.part, rule)
+		u, ok = s.Use(b.Name, st.part, rule)
 	}
 	return u, ok
 }

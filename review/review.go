@@ -24,7 +24,9 @@ type Side struct {
 	Target string
 	Plan   *plan.Plan       // every bucket with all its parts
 	Costs  *plan.Prediction // nil: the artifact has none
-	Facts  Facts            // of kernels.txt; nil: it has none
+	// Use says what came of a rule in a part of a bucket.
+	Use   func(bucket, part, rule string) (plan.RuleUse, bool)
+	Facts Facts // of kernels.txt; nil: it has none
 	// Sources are the kernels' source and its templates.
 	Sources func() (map[string][]byte, error)
 }
