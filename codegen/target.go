@@ -63,6 +63,9 @@ var cxx = []string{
 	"-x", "c++", "-std=c++20", "-march={march}", "-O3",
 	// IEEE arithmetic as written, but for a*b+c in one rounding, and no traps or errno that would keep loops scalar.
 	"-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
+	// g++ 12 merges equal functions and keeps what it knew of the ranges of one: with the kernel of one row merged into that of 64,
+	// the others' rows weren't written (seen; tests/residual_test.go).
+	"-fno-ipa-icf",
 	"-fno-exceptions", "-fno-rtti", "-fno-stack-protector", "-fcf-protection=none", "-U_FORTIFY_SOURCE", "-fno-plt",
 	"-fPIC", "-fvisibility=hidden", "-pthread", "-ffile-prefix-map=./=", "-frandom-seed={object}",
 	"-shared", "-Wl,-z,defs,-z,now,--as-needed,--build-id=none", "-o", "{object}", "{source}",

@@ -285,7 +285,10 @@ func (c *compilation) fuseBucket(b *bucketGraph) error {
 	if o.Rules, err = without(o.Rules, c.opts.Without); err != nil {
 		return err
 	}
-	if b.model, b.report, err = fusion.PlanModel(b.model, o); err != nil {
+	if b.model, b.report, err = fusion.PlanModel(b.model, o); err == nil {
+		err = c.settle(b)
+	}
+	if err != nil {
 		return fmt.Errorf("bucket %s: %w", b.Name, err)
 	}
 	return nil

@@ -55,8 +55,8 @@ func (p *placer) slots(g *ir.Graph, names map[*ir.Value]string, at map[*ir.Node]
 				continue
 			}
 			if _, ok := p.carried[l.name]; ok {
-				if end, read := paramEnd[l.name]; read && end >= l.from {
-					return nil, fmt.Errorf("place: %s is still read at step %d, where its successor is made", l.name, l.from)
+				if end, read := paramEnd[l.name]; read && end > l.from { // in the same step, it's in place
+					return nil, fmt.Errorf("place: %s is still read at step %d, after its successor is made", l.name, end)
 				}
 				continue
 			}

@@ -129,7 +129,7 @@ func (b *Builder) rename(v *Value, name string) {
 
 // fold computes elementwise ops on literals.
 func fold(c *Call) *Value {
-	f := scalars[c.Op.Name]
+	f := c.Op.Scalar
 	if f == nil {
 		return nil
 	}
@@ -147,7 +147,7 @@ func fold(c *Call) *Value {
 
 // foldWeights makes an elementwise op on weights and literals a weight.
 func (b *Builder) foldWeights(c *Call, types []Type) *Value {
-	if !c.Op.Elementwise {
+	if c.Op.Scalar == nil {
 		return nil
 	}
 	w := &Weight{Fold: &Node{Op: c.Op, Args: c.Args, Pos: c.Pos}}

@@ -228,7 +228,7 @@ func (b *Builder) operands(op *Op, args []*Value, named map[string]*Value, pos s
 					return nil, false
 				}
 			}
-		case p.kind == "" && a.Lit != nil && !op.Elementwise:
+		case p.kind == "" && a.Lit != nil && op.Scalar == nil:
 			b.errorf(pos, "%s: %s is a tensor: want a value", op.Name, p.name)
 			return nil, false
 		}

@@ -1,5 +1,7 @@
 package ir
 
+import "fmt"
+
 // Clone copies g with its nodes and values; weights, literals and bodies are shared. Where replace (which may be nil)
 // says true, the node is left out, and its results become what replace gives in terms of the copied operands.
 func (g *Graph) Clone(replace func(n *Node, args []*Value) ([]*Value, bool)) *Graph {
@@ -41,6 +43,24 @@ func (g *Graph) Clone(replace func(n *Node, args []*Value) ([]*Value, bool)) *Gr
 	}
 	c.Results = lookup(g.Results)
 	return c
+}
+
+// Unused is a name like name that no value of g has.
+func (g *Graph) Unused(name string) string {
+	taken := map[string]bool{}
+	for _, p := range g.Params {
+		taken[p.Name] = true
+	}
+	for _, n := range g.Nodes {
+		for _, o := range n.Outs {
+			taken[o.Name] = true
+		}
+	}
+	u := name
+	for i := 2; taken[u]; i++ {
+		u = fmt.Sprintf("%s_%d", name, i)
+	}
+	return u
 }
 
 // Prune drops the nodes whose results nobody reads and that keep no state.

@@ -21,12 +21,14 @@ type Op struct {
 	// Eval computes the results for all rows. It may not look at anything but e.
 	Eval func(e *Frame)
 
-	Commutative bool   // of its first two operands
-	Elementwise bool   // each value of the result depends on the values at the same place: may be folded, may run in place
-	Light       bool   // no matrix is read: may move across the end of a layer
-	State       string // keeps state from token to token, called so: "kv"
-	StateType   func(n *Node) Type
-	Infix       string // how it's written between its operands
+	Commutative bool // of its first two operands
+	// Scalar computes a value of the result from those at the same place of the operands, if the op is elementwise: such may be
+	// folded.
+	Scalar    func(x []float64) float64
+	Light     bool   // no matrix is read: may move across the end of a layer
+	State     string // keeps state from token to token, called so: "kv"
+	StateType func(n *Node) Type
+	Infix     string // how it's written between its operands
 }
 
 var ops = map[string]*Op{}

@@ -5,46 +5,33 @@ import "math"
 // Elementwise ops: operands align from the left and 1 stretches (w[8] * y[8,512]). They compute in fp32 whatever the
 // elements are. The same functions fold literals, in double.
 
-var scalars = map[string]func(x []float64) float64{
-	"add":      func(x []float64) float64 { return x[0] + x[1] },
-	"sub":      func(x []float64) float64 { return x[0] - x[1] },
-	"mul":      func(x []float64) float64 { return x[0] * x[1] },
-	"div":      func(x []float64) float64 { return x[0] / x[1] },
-	"neg":      func(x []float64) float64 { return -x[0] },
-	"exp":      func(x []float64) float64 { return math.Exp(x[0]) },
-	"sqrt":     func(x []float64) float64 { return math.Sqrt(x[0]) },
-	"sigmoid":  func(x []float64) float64 { return sigmoid(x[0]) },
-	"silu":     func(x []float64) float64 { return x[0] * sigmoid(x[0]) },
-	"softplus": func(x []float64) float64 { return softplus(x[0]) },
-	"gelu":     func(x []float64) float64 { return x[0] / 2 * (1 + math.Erf(x[0]/math.Sqrt2)) },
-	"gelu_tanh": func(x []float64) float64 {
-		return x[0] / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x[0]+0.044715*x[0]*x[0]*x[0])))
-	},
-}
+var _ = elementwise(
+	Op{Name: "add", Params: "a b", Infix: "+", Commutative: true, Doc: "a + b", Scalar: func(x []float64) float64 { return x[0] + x[1] }},
+	Op{Name: "sub", Params: "a b", Infix: "-", Doc: "a - b", Scalar: func(x []float64) float64 { return x[0] - x[1] }},
+	Op{Name: "mul", Params: "a b", Infix: "*", Commutative: true, Doc: "a · b", Scalar: func(x []float64) float64 { return x[0] * x[1] }},
+	Op{Name: "div", Params: "a b", Infix: "/", Doc: "a / b", Scalar: func(x []float64) float64 { return x[0] / x[1] }},
+	Op{Name: "copy", Params: "x", Doc: "x, in another place", Scalar: func(x []float64) float64 { return x[0] }},
+	Op{Name: "neg", Params: "x", Doc: "-x", Scalar: func(x []float64) float64 { return -x[0] }},
+	Op{Name: "exp", Params: "x", Doc: "e^x", Scalar: func(x []float64) float64 { return math.Exp(x[0]) }},
+	Op{Name: "sqrt", Params: "x", Doc: "√x", Scalar: func(x []float64) float64 { return math.Sqrt(x[0]) }},
+	Op{Name: "sigmoid", Params: "x", Doc: "1 / (1 + e^-x)", Scalar: func(x []float64) float64 { return sigmoid(x[0]) }},
+	Op{Name: "silu", Params: "x", Doc: "x · sigmoid(x)", Scalar: func(x []float64) float64 { return x[0] * sigmoid(x[0]) }},
+	Op{Name: "softplus", Params: "x", Doc: "log(1 + e^x)", Scalar: func(x []float64) float64 { return softplus(x[0]) }},
+	Op{Name: "gelu", Params: "x", Doc: "x/2 · (1 + erf(x/√2))", Scalar: func(x []float64) float64 { return x[0] / 2 * (1 + math.Erf(x[0]/math.Sqrt2)) }},
+	Op{Name: "gelu_tanh", Params: "x", Doc: "x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))), what config.json calls gelu_pytorch_tanh",
+		Scalar: func(x []float64) float64 {
+			return x[0] / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x[0]+0.044715*x[0]*x[0]*x[0])))
+		}},
+)
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
 // softplus is log(1 + e^x), without overflow.
 func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
-var _ = elementwise(
-	Op{Name: "add", Params: "a b", Infix: "+", Commutative: true, Doc: "a + b"},
-	Op{Name: "sub", Params: "a b", Infix: "-", Doc: "a - b"},
-	Op{Name: "mul", Params: "a b", Infix: "*", Commutative: true, Doc: "a · b"},
-	Op{Name: "div", Params: "a b", Infix: "/", Doc: "a / b"},
-	Op{Name: "neg", Params: "x", Doc: "-x"},
-	Op{Name: "exp", Params: "x", Doc: "e^x"},
-	Op{Name: "sqrt", Params: "x", Doc: "√x"},
-	Op{Name: "sigmoid", Params: "x", Doc: "1 / (1 + e^-x)"},
-	Op{Name: "silu", Params: "x", Doc: "x · sigmoid(x)"},
-	Op{Name: "softplus", Params: "x", Doc: "log(1 + e^x)"},
-	Op{Name: "gelu", Params: "x", Doc: "x/2 · (1 + erf(x/√2))"},
-	Op{Name: "gelu_tanh", Params: "x", Doc: "x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))), what config.json calls gelu_pytorch_tanh"},
-)
-
 func elementwise(table ...Op) bool {
 	for _, o := range table {
-		o.Elementwise, o.Light = true, true
+		o.Light = true
 		o.Types, o.Eval = elementwiseTypes, elementwiseEval
 		define(o)
 	}
@@ -83,7 +70,7 @@ func elementwiseTypes(c *Call) []Type {
 }
 
 func elementwiseEval(f *Frame) {
-	fn := scalars[f.Node.Op.Name]
+	fn := f.Node.Op.Scalar
 	out := f.Outs[0].Type.Dims
 	for r := range f.Rows {
 		dst := f.Out(0, r)

@@ -64,7 +64,7 @@ func elementwise() []Kernel {
 		list = append(list, Kernel{Op: op, Sig: sig, Cells: "live", Inst: inst, Header: "elementwise.h",
 			Grid: "T * ((" + size + "+4095)/4096)", Targets: "cpu_*"})
 	}
-	for _, op := range []string{"neg", "exp", "sqrt", "sigmoid", "silu", "softplus", "gelu", "gelu_tanh"} {
+	for _, op := range []string{"copy", "neg", "exp", "sqrt", "sigmoid", "silu", "softplus", "gelu", "gelu_tanh"} {
 		row(op, "act[..N] -> act[..N]", "map1<"+op+", N, T>", "N")
 	}
 	for _, op := range []string{"add", "sub", "mul", "div"} {

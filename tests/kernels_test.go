@@ -21,15 +21,6 @@ import (
 	"hipc/runtime/cpu"
 )
 
-// inPlace are the promises of templates: result i may have the place of bound operand j, if their types are equal.
-var inPlace = map[string][][2]int{
-	"map1": {{0, 0}}, "map2": {{0, 0}, {0, 1}}, "rmsnorm": {{0, 0}},
-	"matmul_add": {{0, 2}}, "matmul_add_norm": {{0, 2}}, "rope": {{0, 0}}, "rope_append": {{0, 0}},
-	"norm_rope_append": {{0, 0}}, "attend_kv": {{0, 0}}, "flash": {{0, 0}}, "flash_gate": {{0, 0}, {0, 1}}, "flash_gate_rotate": {{0, 0}, {0, 1}}, "attend_any": {{0, 0}}, "norm_add": {{0, 0}, {0, 1}}, "norm_add_norm": {{0, 0}, {0, 1}},
-	"rotate": {{0, 0}}, "gated_norm": {{0, 0}, {0, 2}}, "l2norm": {{0, 0}}, "softmax": {{0, 0}},
-	"moe_sum": {{0, 4}, {0, 3}}, "experts_sum": {{0, 2}},
-}
-
 // TestKernels runs every row of the registry, on every target that this machine can run, against Eval. Shapes come out
 // of the rows themselves, so a new row is tested the moment it is there.
 func TestKernels(t *testing.T) {
@@ -79,7 +70,7 @@ func testKernels(t *testing.T, target *codegen.Target, depth int) {
 	t.Cleanup(func() { device.Close() })
 	objects := compileCases(t, target, all)
 	promised := runCases(t, []*kernelBench{newBench(t, target, device, objects)}, all)
-	for name := range inPlace {
+	for name := range kernels.InPlace {
 		if !promised[name] {
 			t.Errorf("no row has the template %s, which is said to work in place", name)
 		}
@@ -107,14 +98,14 @@ func runsOf(all []*kernelCase) (runs []kernelRun, promised map[string]bool) {
 	promised = map[string]bool{}
 	for _, c := range all {
 		runs = append(runs, kernelRun{c, nil})
-		template, _, _ := strings.Cut(c.choice.Inst, "<")
-		for _, p := range inPlace[template] {
+		template := c.choice.Template()
+		for _, p := range kernels.InPlace[template] {
 			promised[template] = true
-			if bound := c.node.Bound(); bound[p[1]].Type.Elem == ir.Act && bound[p[1]].Type.Equal(c.node.Outs[p[0]].Type) {
+			if c.choice.InPlace(c.node, p[0], p[1]) {
 				runs = append(runs, kernelRun{c, &p})
 			}
 		}
-		if op, ok := ir.OpByName(c.row.Op); ok && op.Elementwise && len(c.node.Args) == 1 { // functions of one value
+		if op, ok := ir.OpByName(c.row.Op); ok && op.Scalar != nil && len(c.node.Args) == 1 { // functions of one value
 			far := *c
 			far.spread = true
 			runs = append(runs, kernelRun{&far, nil})

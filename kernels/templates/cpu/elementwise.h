@@ -11,6 +11,7 @@ struct sub { static HIPC_INLINE V of(V a, V b) { return a - b; } };
 struct mul { static HIPC_INLINE V of(V a, V b) { return a * b; } };
 struct div { static HIPC_INLINE V of(V a, V b) { return a / b; } };
 
+struct copy { static HIPC_INLINE V of(V x) { return x; } };
 struct neg { static HIPC_INLINE V of(V x) { return zero() - x; } };
 struct sqrt { static HIPC_INLINE V of(V x) { return root(x); } };
 struct exp { static HIPC_INLINE V of(V x) { return exponential(x); } };

@@ -9,6 +9,7 @@ struct sub { static DEVICE float of(float a, float b) { return a - b; } };
 struct mul { static DEVICE float of(float a, float b) { return a * b; } };
 struct div { static DEVICE float of(float a, float b) { return a / b; } };
 
+struct copy { static DEVICE float of(float x) { return x; } };
 struct neg { static DEVICE float of(float x) { return -x; } };
 struct sqrt { static DEVICE float of(float x) { return root(x); } };
 struct exp { static DEVICE float of(float x) { return exponential(x); } };
