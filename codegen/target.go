@@ -57,15 +57,17 @@ type Compiler struct {
 	Shown   bool     // its command stands in the source, whichever is found
 }
 
+// gnuOnly are arguments that clang, however it's called, doesn't know. g++ 12 merges equal functions and keeps what it knew of the
+// ranges of one: with the kernel of one row merged into that of 64, the others' rows weren't written (tests/residual_test.go).
+var gnuOnly = []string{"-fno-ipa-icf"}
+
 // cxx is the command for an x86-64 object. Every choice is spelled out that distributions make differently, so that the same
 // compiler gives the same code; paths are relative, nothing is stamped with a time.
 var cxx = []string{
 	"-x", "c++", "-std=c++20", "-march={march}", "-O3",
 	// IEEE arithmetic as written, but for a*b+c in one rounding, and no traps or errno that would keep loops scalar.
 	"-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
-	// g++ 12 merges equal functions and keeps what it knew of the ranges of one: with the kernel of one row merged into that of 64,
-	// the others' rows weren't written (seen; tests/residual_test.go).
-	"-fno-ipa-icf",
+	gnuOnly[0],
 	"-fno-exceptions", "-fno-rtti", "-fno-stack-protector", "-fcf-protection=none", "-U_FORTIFY_SOURCE", "-fno-plt",
 	"-fPIC", "-fvisibility=hidden", "-pthread", "-ffile-prefix-map=./=", "-frandom-seed={object}",
 	"-shared", "-Wl,-z,defs,-z,now,--as-needed,--build-id=none", "-o", "{object}", "{source}",

@@ -74,6 +74,9 @@ func (t *Target) find(ctx context.Context, from int) (*Tool, error) {
 			return nil, fmt.Errorf("%s is there, but doesn't run: %w", path, err)
 		}
 		args := append(words[1:len(words):len(words)], t.command(c)...)
+		if strings.Contains(version, "clang") {
+			args = slices.DeleteFunc(args, func(a string) bool { return slices.Contains(gnuOnly, a) })
+		}
 		if why := t.wontDo(ctx, c, path, version, args); why != "" {
 			passed = append(passed, c.Program+" "+why)
 			missing.Sought = append(missing.Sought, fmt.Sprintf("%s (%s)", c.Program, why))

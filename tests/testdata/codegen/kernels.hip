@@ -2,8 +2,8 @@
 // The kernels of tiny-2 on cpu_v4: instances of the templates beside this file, one entry a kernel of plan.go.
 // kernels.so is made in this folder by
 //   c++ -x c++ -std=c++20 -march=x86-64-v4 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math \
-//     -fno-exceptions -fno-rtti -fno-stack-protector -fcf-protection=none -U_FORTIFY_SOURCE -fno-plt -fPIC \
-//     -fvisibility=hidden -pthread -ffile-prefix-map=./= -frandom-seed=kernels.so -shared \
+//     -fno-ipa-icf -fno-exceptions -fno-rtti -fno-stack-protector -fcf-protection=none -U_FORTIFY_SOURCE \
+//     -fno-plt -fPIC -fvisibility=hidden -pthread -ffile-prefix-map=./= -frandom-seed=kernels.so -shared \
 //     -Wl,-z,defs,-z,now,--as-needed,--build-id=none -o kernels.so kernels.hip
 
 #include "templates/entry.h"
