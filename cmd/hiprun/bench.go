@@ -30,12 +30,12 @@ runs must be finite, otherwise there is no figure.`,
 		Example: `  hiprun bench out/smollm2
   hiprun bench out/smollm2 -p 128 -n 32 -r 3 --threads 2
   hiprun bench out/smollm2 --json > bench/results/smollm2.json`,
-		RunE: func(cmd *cobra.Command, words []string) error {
+		RunE: func(cmd *cobra.Command, words []string) (err error) {
 			llm, a, err := m.open(words[0])
 			if err != nil {
 				return err
 			}
-			defer llm.Close()
+			defer closing(&err, llm)
 			if term.IsTerminal(int(os.Stderr.Fd())) {
 				o.Progress = func(test string, run, of int) { fmt.Fprintf(os.Stderr, "\r\x1b[K%s: run %d of %d", test, run, of) }
 				defer fmt.Fprint(os.Stderr, "\r\x1b[K")

@@ -29,7 +29,7 @@ both agree on the likeliest token are printed: that is slow, so --tokens cuts th
 		Example: `  hiprun eval out/smollm2 --text prose.txt
   hiprun eval out/smollm2 --text wiki.test.raw --window 512 --tokens 20000
   hiprun eval out/smollm2 --text prose.txt --tokens 128 --against reference`,
-		RunE: func(cmd *cobra.Command, words []string) error {
+		RunE: func(cmd *cobra.Command, words []string) (err error) {
 			if file == "" {
 				return usageError{fmt.Errorf("no text: want --text FILE")}
 			}
@@ -44,7 +44,7 @@ both agree on the likeliest token are printed: that is slow, so --tokens cuts th
 			if err != nil {
 				return err
 			}
-			defer llm.Close()
+			defer closing(&err, llm)
 			tok, err := chat.Tokenizer(a)
 			if err != nil {
 				return err

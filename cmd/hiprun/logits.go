@@ -22,7 +22,7 @@ against that.`,
 		Example: `  echo '[504, 3575, 282, 4649, 314]' > ids.json
   hiprun logits out/smollm2 --ids ids.json -o logits.safetensors
   hiprun logits out/smollm2 --ids ids.json -o oracle.safetensors --device reference`,
-		RunE: func(cmd *cobra.Command, words []string) error {
+		RunE: func(cmd *cobra.Command, words []string) (err error) {
 			if file == "" || out == "" {
 				return usageError{fmt.Errorf("want --ids FILE.json and -o OUT.safetensors")}
 			}
@@ -34,7 +34,7 @@ against that.`,
 			if err != nil {
 				return err
 			}
-			defer llm.Close()
+			defer closing(&err, llm)
 			v := llm.Vocab()
 			for i, id := range ids {
 				if id < 0 || int(id) >= v {

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,11 +20,15 @@ type machine struct {
 	context int
 	weights string
 	graph   string
+	target  string
+	timeout time.Duration
 }
 
 func (m *machine) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.device, "device", "auto", "cpu, cuda, sim (slow: AMD code executed by the cpu), reference (slow, exact: the graph interpreted), or auto: what the model was compiled for")
+	f.StringVar(&m.device, "device", "auto", "cpu, hip (AMD), cuda (NVIDIA), sim (slow: AMD code executed by the cpu), reference (slow, exact: the graph interpreted), or auto: what the model was compiled for; of several targets in DIR the one that a card here is exactly, else the cpu")
+	f.StringVar(&m.target, "target", "", "run this target's code, even on a card that is only near it, at your own risk: gfx1100's on gfx1101, 1102, 1103, 1150")
+	f.DurationVar(&m.timeout, "timeout", time.Minute, "when a GPU that doesn't finish is given up")
 	f.IntVarP(&m.threads, "threads", "t", 0, "threads of the cpu; 0: one per core")
 	f.StringVar(&m.weights, "weights", "", "random:SEED: weights made of a seed, to measure without a checkpoint")
 	f.StringVar(&m.graph, "graph", "on", "off: on a GPU, launch by launch instead of a graph")
@@ -45,7 +52,20 @@ func (m *machine) artifact(dir string) (*runtime.Artifact, error) {
 	if m.graph != "on" && m.graph != "off" {
 		return nil, usageError{fmt.Errorf("--graph %s: want on or off", m.graph)}
 	}
-	a, err := runtime.OpenArtifact(dir)
+	if m.timeout <= 0 {
+		return nil, usageError{fmt.Errorf("--timeout %v: want more than nothing", m.timeout)}
+	}
+	if !slices.Contains([]string{"auto", "cpu", "hip", "cuda", "sim", "reference"}, m.device) {
+		return nil, usageError{fmt.Errorf("--device %s: want auto, cpu, hip, cuda, sim or reference", m.device)}
+	}
+	device := m.device
+	if device == "auto" {
+		device = ""
+	}
+	a, said, err := engine.Find(dir, device, m.target)
+	for _, s := range said {
+		fmt.Fprintf(os.Stderr, "hiprun: warning: %s\n", s)
+	}
 	if err == nil && m.weights != "" {
 		if err = engine.Randomize(a, m.weights); err != nil {
 			return nil, usageError{err}
@@ -75,8 +95,11 @@ func (m *machine) run(a *runtime.Artifact, device string) (engine.Model, error) 
 	case "reference":
 		return reference.Open(a, m.context)
 	case "sim":
+		if a.Plan.Device != "hip" {
+			return nil, usageError{fmt.Errorf("--device sim: %s was compiled for %s, and the simulator runs AMD code alone", a.Dir, a.Plan.Target)}
+		}
 	default:
 		return nil, usageError{fmt.Errorf("--device %s: %s was compiled for %s; want auto, %[3]s or reference", device, a.Dir, a.Plan.Device)}
 	}
-	return engine.Run(a, engine.Options{Device: device, Threads: m.threads, Context: m.context, Eager: m.graph == "off"})
+	return engine.Run(a, engine.Options{Device: device, Threads: m.threads, Context: m.context, Force: m.target != "", Eager: m.graph == "off", Timeout: m.timeout})
 }

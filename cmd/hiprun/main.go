@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -48,6 +49,13 @@ func run(args []string) int {
 		return exitDevice
 	}
 	return exitInput
+}
+
+// closing closes what a command has used. What goes wrong then is an error only if nothing did before.
+func closing(err *error, c io.Closer) {
+	if e := c.Close(); *err == nil {
+		*err = e
+	}
 }
 
 // A usageError is a mistake in the command line.

@@ -22,7 +22,7 @@ func profileCommand() *cobra.Command {
 bandwidth at which weights were read; an embedding, which reads one row, has none.`,
 		Example: `  hiprun profile out/smollm2
   hiprun profile out/smollm2 --at 1000 --threads 1`,
-		RunE: func(cmd *cobra.Command, words []string) error {
+		RunE: func(cmd *cobra.Command, words []string) (err error) {
 			if repeat < 1 || repeat > 10000 || at < 0 {
 				return usageError{fmt.Errorf("-r %d --at %d: want at least one repetition, and a position of 0 or more", repeat, at)}
 			}
@@ -30,7 +30,7 @@ bandwidth at which weights were read; an embedding, which reads one row, has non
 			if err != nil {
 				return err
 			}
-			defer llm.Close()
+			defer closing(&err, llm)
 			model, ok := llm.Model.(*runtime.Model)
 			if !ok {
 				return usageError{fmt.Errorf("the reference has no launches to time")}

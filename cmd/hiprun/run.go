@@ -29,6 +29,11 @@ answer), and otherwise answers what it reads from its standard input. Answers ar
 are always the same, unless --temp is given. The last line, on standard error, says what an answer
 took. A folder that is called like a command is written ./bench.
 
+A folder may have code for several targets, each in a folder of its own (hipc compile --target a,b): the
+one is run that a card here is exactly, an AMD card's before an NVIDIA card's, and otherwise the cpu's, with
+a warning that names the card. Code for gfx1100 may run on its neighbours (gfx1101, gfx1102, gfx1103,
+gfx1150): --target gfx1100 tries it. HIP_VISIBLE_DEVICES and CUDA_VISIBLE_DEVICES say which cards there are.
+
 Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 trouble with the device or its memory, 130 Ctrl-C.`,
 		Example: `  hiprun out/smollm2 -p "What is gravity? Answer in one sentence."
   hiprun out/smollm2                                     # chat
@@ -65,7 +70,7 @@ type answerOptions struct {
 	params                engine.SamplingParams
 }
 
-func (o *answerOptions) run(ctx context.Context, dir string) error {
+func (o *answerOptions) run(ctx context.Context, dir string) (err error) {
 	if !o.seeded {
 		o.params.Seed = rand.Uint64()
 	}
@@ -97,7 +102,7 @@ func (o *answerOptions) run(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer closing(&err, c)
 	c.System = o.system
 	if talk {
 		return o.talk(ctx, c, a.Plan.Model)

@@ -87,6 +87,11 @@ func cards(l *gpu.Library, n int) (list []gpu.Card, err error) {
 			}
 		}
 		c.Target, c.Units = fmt.Sprintf("sm_%d%d", major, minor), int(units)
+		c.Runs = func(target string) bool { // the driver compiles older processors' PTX for newer ones
+			var n int32
+			_, err := fmt.Sscanf(target, "sm_%d", &n)
+			return err == nil && n <= 10*major+minor
+		}
 		list = append(list, c)
 	}
 	return list, nil

@@ -48,6 +48,7 @@ type Options struct {
 	Device  string        // "": what the plan is for; "sim": its code in the simulator
 	Threads int           // 0: one per core
 	Context int           // longest sequence in tokens, at most as compiled; 0: as compiled
+	Force   bool          // on a card that is only near the target
 	Eager   bool          // on a GPU: launch by launch instead of a graph
 	Timeout time.Duration // of a GPU's replay; 0: a minute
 }
@@ -61,7 +62,7 @@ var devices = map[string]func(o Options, target string) (runtime.Device, error){
 }
 
 func (o Options) card(target string) gpu.Options {
-	return gpu.Options{Target: target, Eager: o.Eager, Timeout: o.Timeout}
+	return gpu.Options{Target: target, Force: o.Force, Eager: o.Eager, Timeout: o.Timeout}
 }
 
 // An LLM is an opened model with its special tokens. It serves one request at a time.

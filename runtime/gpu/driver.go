@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"unsafe"
@@ -54,6 +55,7 @@ const (
 	mostThreads       = 0 // attribute of a function: threads a block
 	jitErrorLog       = 5 // options of a module's loading
 	jitErrorLogBytes  = 6
+	statusNoDevice    = 100
 	statusNotReady    = 600
 )
 
@@ -79,11 +81,15 @@ type Driver struct {
 
 // A Card is one of the machine's.
 type Card struct {
-	Name    string // "AMD Radeon RX 7900 XTX"
-	Target  string // "gfx1100"
-	Units   int    // compute units
-	Ordinal int32  // as the driver counts
+	Name    string                   // "AMD Radeon RX 7900 XTX"
+	Target  string                   // "gfx1100"
+	Units   int                      // compute units
+	Ordinal int32                    // as the driver counts
+	Runs    func(target string) bool // whether code for its neighbour has a chance on it
 }
+
+// Near says that code for target, which the card isn't, may run on it.
+func (c Card) Near(target string) bool { return c.Target != target && c.Runs != nil && c.Runs(target) }
 
 func (c Card) String() string { return fmt.Sprintf("%s (%s)", c.Name, c.Target) }
 
@@ -116,12 +122,16 @@ var opened = struct {
 func (d *Driver) open() (*Library, error) {
 	opened.Lock()
 	defer opened.Unlock()
+	why := ""
 	for _, name := range d.Libraries {
 		if l := opened.by[name]; l != nil {
 			return l, nil
 		}
 		handle, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 		if err != nil {
+			if s := err.Error(); !strings.HasPrefix(s, name+": cannot open") { // it's there, and lacks something
+				why = strings.Join(strings.Fields(s), " ")
+			}
 			continue
 		}
 		l := &Library{Driver: d, Name: name, handle: handle}
@@ -133,8 +143,17 @@ func (d *Driver) open() (*Library, error) {
 		opened.by[name] = l
 		return l, nil
 	}
-	return nil, &runtime.DeviceError{Err: fmt.Errorf("no %s driver: %s isn't there; install the driver, or compile the model with --target cpu", d.Vendor, d.Libraries[0])}
+	if why != "" {
+		return nil, &runtime.DeviceError{Err: fmt.Errorf("the %s driver can't be opened: %s", d.Vendor, why)}
+	}
+	return nil, &runtime.DeviceError{Err: &absent{fmt.Sprintf("no %s driver: %s isn't there; install the driver, or compile the model with --target cpu", d.Vendor, d.Libraries[0])}}
 }
+
+// absent is the error of a machine that has no driver or no card: it is an fs.ErrNotExist.
+type absent struct{ text string }
+
+func (e *absent) Error() string        { return e.text }
+func (e *absent) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Find finds a call that only this vendor has.
 func (l *Library) Find(symbol string) (Proc, error) {
@@ -147,15 +166,17 @@ func (l *Library) Find(symbol string) (Proc, error) {
 
 // cards initialises the library and lists the cards. That there is none is an error.
 func (l *Library) cards() ([]Card, error) {
-	if err := l.Call(Init, 0); err != nil {
-		return nil, err
+	if status := int32(l.Result(l.procs[Init], 0)); status == statusNoDevice {
+		return nil, &runtime.DeviceError{Err: &absent{fmt.Sprintf("no %s card: the driver is there and sees none (%v)", l.Vendor, l.failure(l.procs[Init], status))}}
+	} else if status != 0 {
+		return nil, l.failure(l.procs[Init], status)
 	}
 	var n int32
 	if err := l.Call(DeviceGetCount, uintptr(unsafe.Pointer(&n))); err != nil {
 		return nil, err
 	}
 	if n < 1 {
-		return nil, &runtime.DeviceError{Err: fmt.Errorf("no %s card: the driver is there and sees none", l.Vendor)}
+		return nil, &runtime.DeviceError{Err: &absent{fmt.Sprintf("no %s card: the driver is there and sees none", l.Vendor)}}
 	}
 	return l.Cards(l, int(n))
 }

@@ -31,6 +31,7 @@ import (
 // Options say how a Device is opened. The zero value is the default.
 type Options struct {
 	Target  string        // the first card that has this target, "gfx1100"; "": the first card
+	Force   bool          // the first card, if none has the target
 	Eager   bool          // launches one by one instead of a graph
 	Memory  int64         // bytes that may be used at most; 0: what is free on the card
 	Timeout time.Duration // after which a replay is given up; 0: a minute
@@ -82,15 +83,23 @@ func (d *Device) open() error {
 	if err != nil {
 		return err
 	}
+	want, remedy := d.opts.Target, ""
 	var others []string
 	for _, c := range cards {
-		if d.opts.Target == "" || c.Target == d.opts.Target {
+		if want == "" || c.Target == want {
 			d.card = c
 			return d.bind()
 		}
-		others = append(others, c.String())
+		if others = append(others, c.String()); c.Near(want) {
+			remedy = fmt.Sprintf("try --target %s, at your own risk, or ", want)
+		}
 	}
-	return &runtime.DeviceError{Err: fmt.Errorf("no card runs code for %s: there is %s", d.opts.Target, strings.Join(others, ", "))}
+	if d.opts.Force && cards[0].Near(want) {
+		d.card = cards[0]
+		d.card.Target = want
+		return d.bind()
+	}
+	return &runtime.DeviceError{Err: fmt.Errorf("no card here is %s, but %s: %scompile the model with --target cpu", want, strings.Join(others, ", "), remedy)}
 }
 
 func (d *Device) bind() (err error) {

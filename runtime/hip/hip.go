@@ -2,7 +2,7 @@
 // aren't needed. All of it but this file's tables is in runtime/gpu.
 //
 // A code object is for exactly one processor, and so is the plan: gfx1100's doesn't load on its neighbours. The loader goes by what the
-// card says that it is, which Options.Target "forced" can change (Pretend): ROCm's own variable, at the user's risk.
+// card says that it is. Options.Force lets it say another thing, by ROCm's own variable, at the user's risk.
 //
 // The library of ROCm 6 and of ROCm 7 have the same calls. What a card is called, gfx1100, stands only in a structure of 1472 bytes,
 // whose layout is part of its call's name (R0600), and is checked to begin with gfx; ROCm 5 has another one, and can't make graph nodes
@@ -11,6 +11,8 @@ package hip
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -49,7 +51,30 @@ var driver = gpu.Driver{
 }
 
 // Open opens a card.
-func Open(o gpu.Options) (runtime.Device, error) { return gpu.Open(&driver, o) }
+func Open(o gpu.Options) (runtime.Device, error) {
+	if o.Force {
+		if err := pretend(o.Target); err != nil {
+			return nil, err
+		}
+	}
+	return gpu.Open(&driver, o)
+}
+
+// override is the variable by which ROCm's runtime takes every card for another one. It's read once, when the library begins.
+const override = "HSA_OVERRIDE_GFX_VERSION"
+
+// pretend lets cards say that they are the target: gfx1151 is version 11.5.1, the last two digits hexadecimal.
+func pretend(target string) error {
+	v, ok := strings.CutPrefix(target, "gfx")
+	if n := len(v); ok && n > 2 && os.Getenv(override) == "" {
+		minor, err := strconv.ParseUint(v[n-2:n-1], 16, 8)
+		step, err2 := strconv.ParseUint(v[n-1:], 16, 8)
+		if err == nil && err2 == nil {
+			return os.Setenv(override, fmt.Sprintf("%s.%d.%d", v[:n-2], minor, step))
+		}
+	}
+	return nil
+}
 
 // Cards lists the cards.
 func Cards() ([]gpu.Card, error) { return gpu.Cards(&driver) }
@@ -98,10 +123,15 @@ func cards(l *gpu.Library, n int) (list []gpu.Card, err error) {
 		if !strings.HasPrefix(c.Target, "gfx") {
 			return nil, &runtime.DeviceError{Err: fmt.Errorf("%s describes %s in a way that isn't known (%q for gfx and a number): want %s", l.Name, c.Name, c.Target, l.Wanted)}
 		}
+		family := familyOf(c.Target)
+		c.Runs = func(target string) bool { return familyOf(target) == family }
 		list = append(list, c)
 	}
 	return list, nil
 }
+
+// familyOf is what cards have in common that have the same instructions but for a few: gfx11 of gfx1100, gfx1103 and gfx1151.
+func familyOf(target string) string { return target[:max(len(target)-2, 0)] }
 
 // bind has nothing to make: a device's number is what is made current.
 func bind(_ *gpu.Library, c gpu.Card) (uintptr, func() error, error) {

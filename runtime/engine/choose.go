@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"hipc/runtime"
+	"hipc/runtime/cpu"
+	"hipc/runtime/cuda"
+	"hipc/runtime/gpu"
+	"hipc/runtime/hip"
+	"hipc/runtime/plan"
+)
+
+// cards list a kind of device's cards, the kind that is preferred first.
+var cards = []struct {
+	kind string
+	list func() ([]gpu.Card, error)
+}{{"hip", hip.Cards}, {"cuda", cuda.Cards}}
+
+// Find opens the artifact in dir or, of several that stand side by side in it (hipc compile --target a,b), the one that this machine runs
+// best: what was compiled for exactly a card that is there, an AMD card's before an NVIDIA card's, else for the cpu. What was compiled
+// for a card's neighbour isn't taken, unless target asks for it. device and target narrow the choice, where they aren't "". said is what
+// the user should know about it, a line each.
+func Find(dir, device, target string) (a *runtime.Artifact, said []string, err error) {
+	all, err := several(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(all) == 0 {
+		if a, err = runtime.OpenArtifact(dir); err == nil && target != "" && target != a.Plan.Target {
+			err = lacks(dir, target, []string{a.Plan.Target})
+		}
+		return a, nil, err
+	}
+	var targets []string
+	for _, a := range all {
+		targets = append(targets, a.Plan.Target)
+	}
+	if target != "" {
+		i := slices.Index(targets, target)
+		if i < 0 {
+			return nil, nil, lacks(dir, target, targets)
+		}
+		return all[i], nil, nil
+	}
+	of := func(kind string) (some []*runtime.Artifact) {
+		for _, a := range all {
+			if a.Plan.Device == kind && (device == "" || device == kind) {
+				some = append(some, a)
+			}
+		}
+		return some
+	}
+	switch device {
+	case "sim":
+		device = "hip" // the first of the code that it runs
+		if some := of("hip"); len(some) > 0 {
+			return some[0], nil, nil
+		}
+	case "reference":
+		return all[0], nil, nil
+	}
+	for _, c := range cards {
+		if some := of(c.kind); len(some) > 0 {
+			a, why := matching(some, c.list)
+			if a != nil {
+				return a, said, nil
+			}
+			if why != "" {
+				said = append(said, why)
+			}
+		}
+	}
+	if some := of("cpu"); len(some) > 0 {
+		for i := range said {
+			said[i] += "; taking the cpu"
+		}
+		return fastest(some), said, nil
+	}
+	if len(said) == 0 {
+		said = []string{"no device is here that it was compiled for"}
+	}
+	return nil, nil, &runtime.DeviceError{Err: fmt.Errorf("%s has code for %s: %s (compile the model with --target cpu too)", dir, strings.Join(targets, ", "), strings.Join(said, "; "))}
+}
+
+// several opens the artifacts in dir's folders; none if dir is one itself.
+func several(dir string) (list []*runtime.Artifact, err error) {
+	if _, err := os.Stat(filepath.Join(dir, plan.ManifestName)); err == nil {
+		return nil, nil
+	}
+	found, err := filepath.Glob(filepath.Join(glob.Replace(dir), "*", plan.ManifestName))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
+		a, err := runtime.OpenArtifact(filepath.Dir(f))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+// glob is a path that a pattern takes as it is.
+var glob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+func lacks(dir, target string, has []string) error {
+	return &runtime.DeviceError{Err: fmt.Errorf("%s has no code for %s, only for %s: compile the model with --target %s", dir, target, strings.Join(has, ", "), target)}
+}
+
+// matching finds the first artifact that is for exactly one of the cards, or says why there is none. That there is no card, or no driver,
+// needs no words.
+func matching(some []*runtime.Artifact, list func() ([]gpu.Card, error)) (*runtime.Artifact, string) {
+	found, err := list()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ""
+	}
+	if err != nil {
+		return nil, err.Error()
+	}
+	var targets, names []string
+	for _, c := range found {
+		for _, a := range some {
+			if a.Plan.Target == c.Target {
+				return a, ""
+			}
+		}
+		names = append(names, c.String())
+	}
+	near := ""
+	for _, a := range some {
+		targets = append(targets, a.Plan.Target)
+		for _, c := range found {
+			if near == "" && c.Near(a.Plan.Target) {
+				near = fmt.Sprintf(" (--target %s tries it there, at your own risk)", a.Plan.Target)
+			}
+		}
+	}
+	return nil, fmt.Sprintf("%s isn't %s%s", strings.Join(names, ", "), strings.Join(targets, " or "), near)
+}
+
+// fastest is the one of several for the cpu that this processor runs best.
+func fastest(some []*runtime.Artifact) *runtime.Artifact {
+	if d, err := cpu.Open(cpu.Options{Threads: 1}); err == nil {
+		defer d.Close()
+		for _, t := range d.Info().Targets {
+			for _, a := range some {
+				if a.Plan.Target == t {
+					return a
+				}
+			}
+		}
+	}
+	return some[0]
+}
