@@ -16,6 +16,7 @@
 //	HIPSTANDIN_LOST=17                 the 17th call and all after it fail: the card is gone
 //	HIPSTANDIN_HANG=3                  the third kernel never ends
 //	HIPSTANDIN_BEND=3                  each graph forgets its third node: it isn't what was launched one by one
+//	HIPSTANDIN_RUN=2                   when this changes, all begins anew
 //	HIPSTANDIN_LOG=FILE                each call is a line there, with the handles that it made or destroyed
 //
 // HSA_OVERRIDE_GFX_VERSION=11.0.0 makes a card say that it's gfx1100, as ROCm's own does.
@@ -70,6 +71,7 @@ var library struct {
 	cards   []string
 	current int
 	card    *sim.Device // the one that memory was asked of
+	run     string
 	calls   int
 	kernels int
 	log     *os.File
@@ -104,8 +106,9 @@ func call(name string, f func() (status int, note string)) C.int {
 	l := &library
 	l.Lock()
 	defer l.Unlock()
-	if l.handles == nil {
-		l.handles, l.next = map[uintptr]any{}, 0x10
+	if run := env("HIPSTANDIN_RUN"); l.handles == nil || run != l.run {
+		l.handles, l.next, l.run, l.began, l.card, l.calls, l.kernels = map[uintptr]any{}, 0x10, run, false, nil, 0, 0
+		sticky.Store(success)
 		if path := env("HIPSTANDIN_LOG"); path != "" {
 			l.log, _ = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 		}

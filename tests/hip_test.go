@@ -1,0 +1,343 @@
+package tests
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hipc/compiler"
+	"hipc/runtime"
+	"hipc/runtime/engine"
+	"hipc/runtime/plan"
+	"hipc/runtime/sim"
+)
+
+// standin is the folder of the stand-in for libamdhip64 (tests/hipstandin), built once.
+var standin struct {
+	sync.Once
+	dir string
+	err error
+}
+
+// inStandin says whether this process finds the stand-in as libamdhip64. If it doesn't, it runs the calling test in a process that does:
+// the dynamic linker asks where to look only when a process begins.
+func inStandin(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("HIPC_STANDIN") != "" {
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "15m")
+	cmd.Env = append(append(os.Environ(), standinEnv(t)...), "HIPC_STANDIN=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Fatalf("with the stand-in: %v\n%s", err, out)
+	}
+	for l := range strings.Lines(string(out)) {
+		if s := strings.TrimSpace(l); !strings.HasPrefix(s, "===") && s != "PASS" {
+			t.Log(s)
+		}
+	}
+	return false
+}
+
+// standinEnv is what lets a program find the stand-in.
+func standinEnv(t *testing.T) []string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("left out of short runs")
+	}
+	if _, err := sim.Disassembler(); err != nil {
+		t.Skip(err)
+	}
+	standin.Do(func() {
+		standin.dir = filepath.Join(sharedDir(t), "standin")
+		out, err := exec.Command("go", "build", "-buildmode=c-shared", "-o", filepath.Join(standin.dir, "libamdhip64.so.6"), "./hipstandin").CombinedOutput()
+		if err != nil {
+			standin.err = errors.New(string(out) + err.Error())
+		}
+	})
+	if standin.err != nil {
+		t.Fatalf("building the stand-in: %v", standin.err)
+	}
+	return []string{"LD_LIBRARY_PATH=" + standin.dir}
+}
+
+// gfx1100Artifact compiles a family's checkpoint for gfx1100.
+func gfx1100Artifact(t *testing.T, name string, layers ...string) string {
+	t.Helper()
+	o := compiler.Options{Model: familyText(name), Weights: "testdata/families/" + name, Target: "gfx1100", Out: filepath.Join(t.TempDir(), "gfx1100")}
+	if len(layers) > 0 { // so many, of random weights
+		o.Weights, o.Set = "random:1", map[string]string{"L": layers[0], "d": "64", "V": "160", "H": "4", "KV": "2", "D": "16", "F": "96"}
+	}
+	r, err := compiler.Compile(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Missing != nil {
+		t.Skipf("no compiler: %v", r.Missing)
+	}
+	return r.Dir
+}
+
+// TestFamiliesThroughHIP: the families' tiny checkpoints in gfx1100 code, through the HIP calls as they're shipped, against their
+// goldens; by graph and launch by launch the same. The cache is in f16.
+func TestFamiliesThroughHIP(t *testing.T) {
+	if !inStandin(t) {
+		return
+	}
+	for name := range familyCheckpoints {
+		t.Run(name, func(t *testing.T) {
+			path, golden := gfx1100Artifact(t, name), familyGolden(t, name)
+			var ids [2][]int32
+			for i, eager := range []bool{false, true} {
+				llm, err := engine.Open(path, engine.Options{Eager: eager})
+				if err != nil {
+					t.Fatal(err)
+				}
+				worst := max(difference(t, llm.Model, golden, 40, 40), difference(t, llm.Model, golden, 7, 1))
+				if t.Logf("eager %t: logits differ by up to %.2g", eager, worst); !(worst <= 5e-2) {
+					t.Errorf("logits differ by up to %.3g, want 5e-2", worst)
+				}
+				ids[i] = greedy(t, llm.Model, ints(t, golden, "p7"), 16)
+				if err := llm.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if want := ints(t, golden, "greedy"); !slices.Equal(ids[0], want) || !slices.Equal(ids[1], want) {
+				t.Errorf("greedy ids %v by graph, %v launch by launch, want %v", ids[0], ids[1], want)
+			}
+		})
+	}
+}
+
+// TestHIPRun: hiprun's own logits through the stand-in are the simulator's to the bit, and the calls that it makes are those that they
+// should be: a plain chain of the plan's steps a bucket, instantiated once, all that was made given back.
+func TestHIPRun(t *testing.T) {
+	env, dir, tmp := standinEnv(t), gfx1100Artifact(t, "llama"), t.TempDir()
+	log := filepath.Join(tmp, "log")
+	writeFile(t, filepath.Join(tmp, "ids"), "[3, 1, 4, 1, 5]")
+	var logits [3]string
+	for i, args := range [][]string{{}, {"--graph", "off"}, {"--device", "sim"}} {
+		out := filepath.Join(tmp, fmt.Sprint(i))
+		got := runProgram(t, append(env, "HIPSTANDIN_LOG="+log), "hiprun", append([]string{"logits", dir, "--ids", filepath.Join(tmp, "ids"), "-o", out}, args...)...)
+		if got.code != 0 {
+			t.Fatalf("%v: exit %d, %s", args, got.code, got.err)
+		}
+		logits[i] = string(readFile(t, out))
+		if i == 0 {
+			checkCalls(t, dir, string(readFile(t, log)))
+		}
+	}
+	if logits[0] != logits[2] || logits[1] != logits[2] {
+		t.Error("the logits aren't the simulator's")
+	}
+}
+
+var callLine = regexp.MustCompile(`(?m)^\d+ (\w+) ?(.*)$`)
+
+func checkCalls(t *testing.T, dir, log string) {
+	a, err := runtime.OpenArtifact(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for i := range a.Plan.Buckets {
+		n := 0
+		for _, r := range a.Plan.Runs(&a.Plan.Buckets[i]) {
+			n += len(r.Part.Steps)
+		}
+		want = append(want, fmt.Sprintf("of %d nodes, a chain: true", n))
+	}
+	for _, m := range callLine.FindAllStringSubmatch(log, -1) {
+		if m[1] == "hipGraphInstantiateWithFlags" {
+			_, nodes, _ := strings.Cut(m[2], " of ")
+			got = append(got, "of "+nodes)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("graphs %q, want %q", got, want)
+	}
+	if left := notGiven(log); len(left) > 0 {
+		t.Errorf("not given back: %q", left)
+	}
+}
+
+// notGiven lists what a log says was made and doesn't say is gone. Nodes and functions go with their graph and module.
+func notGiven(log string) (left []string) {
+	made := map[string]bool{}
+	for l := range strings.Lines(log) {
+		if _, what, ok := strings.Cut(strings.TrimSpace(l), " made "); ok {
+			what, _, _ = strings.Cut(what, " of ")
+			made[what] = true
+		}
+		if _, what, ok := strings.Cut(strings.TrimSpace(l), " gone "); ok {
+			delete(made, what)
+		}
+	}
+	for what := range made {
+		left = append(left, what)
+	}
+	return left
+}
+
+// TestHIPFailures lets one call after the other fail, in a run that loads a model, generates and times it: an error of the device that
+// names the call and the status, in one line; nothing hangs, and what was made is given back but for what the failing call was to give.
+func TestHIPFailures(t *testing.T) {
+	if !inStandin(t) {
+		return
+	}
+	dir := gfx1100Artifact(t, "llama", "1")
+	a, err := runtime.OpenArtifact(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	run := 0
+	use := func(fail int) (string, error) {
+		run++
+		os.Remove(log)
+		for k, v := range map[string]string{"RUN": strconv.Itoa(run), "FAIL": strconv.Itoa(fail), "LOG": log} {
+			os.Setenv("HIPSTANDIN_"+k, v)
+		}
+		m, err := engine.Run(a, engine.Options{Context: 64, Timeout: 20 * time.Second})
+		if err == nil {
+			err = func() error {
+				if err := m.Feed(t.Context(), []int32{1, 2, 3}); err != nil {
+					return err
+				}
+				if err := m.Decode(4, 3, false, func(int32) bool { return true }); err != nil {
+					return err
+				}
+				_, err := m.LastLogits()
+				return err
+			}()
+			if e := m.Close(); err == nil {
+				err = e
+			}
+		}
+		return string(readFile(t, log)), err
+	}
+	said, err := use(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := callLine.FindAllStringSubmatch(said, -1)
+	seen, tried := map[string]int{}, 0
+	for i, c := range calls {
+		name := c[1]
+		if seen[name]++; seen[name] > 3 && i%17 != 0 && i != len(calls)-1 { // the first ones of each, and some of the others
+			continue
+		}
+		tried++
+		said, err := use(i + 1)
+		var device *runtime.DeviceError
+		switch {
+		case err == nil:
+			t.Errorf("call %d, %s, fails and nobody says so", i+1, name)
+		case !errors.As(err, &device) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), name+": hipErrorUnknown"):
+			t.Errorf("call %d, %s, fails: %v", i+1, name, err)
+		}
+		left := notGiven(said)
+		if len(left) > 1 || len(left) == 1 && !strings.Contains(name, "Destroy") && !strings.Contains(name, "Free") && !strings.Contains(name, "Unload") && name != "hipSetDevice" {
+			t.Errorf("call %d, %s, fails: not given back: %q", i+1, name, left)
+		}
+	}
+	t.Logf("%d of %d calls, of %d names", tried, len(calls), len(seen))
+}
+
+// TestHIPTrouble: what may be wrong with a machine is one line that says what to do, and the exit code of a device.
+func TestHIPTrouble(t *testing.T) {
+	env, dir := standinEnv(t), gfx1100Artifact(t, "llama")
+	several := filepath.Dir(dir)
+	cpu := compiler.Options{Model: familyText("llama"), Weights: "testdata/families/llama", Target: "cpu", Out: filepath.Join(several, "cpu")}
+	if _, err := compiler.Compile(t.Context(), cpu); err != nil {
+		t.Fatal(err)
+	}
+	only := t.TempDir() // code for one card, and none for the cpu
+	if err := os.Symlink(dir, filepath.Join(only, "gfx1100")); err != nil {
+		t.Fatal(err)
+	}
+	other := t.TempDir() // a library that has no such calls
+	libc, err := filepath.Glob("/lib*/*/libc.so.6")
+	if err != nil || len(libc) == 0 {
+		t.Skip("no libc.so.6 in /lib")
+	}
+	if err := os.Symlink(libc[0], filepath.Join(other, "libamdhip64.so.6")); err != nil {
+		t.Fatal(err)
+	}
+	bench := []string{"-p", "3", "-n", "1", "-r", "1"}
+	for _, c := range []struct {
+		name, env, dir string
+		args           []string
+		code           int
+		want           string
+	}{
+		{"no library", "LD_LIBRARY_PATH=/none", dir, nil, 3, "no AMD driver: libamdhip64.so.7 isn't there; install the driver, or compile the model with --target cpu"},
+		{"a library without a symbol", "LD_LIBRARY_PATH=" + other, dir, nil, 3, "the AMD driver doesn't fit: libamdhip64.so.6 has no hipInit, want that of ROCm 6 or 7"},
+		{"an old version", "HIPSTANDIN_VERSION=50221153", dir, nil, 3, "is of HIP 5.2, want HIP 6 to 7"},
+		{"a version to come", "HIPSTANDIN_VERSION=80000000", dir, nil, 3, "is of HIP 8.0, want HIP 6 to 7"},
+		{"ROCm 7", "HIPSTANDIN_VERSION=70051831", dir, nil, 0, ""},
+		{"no card", "HIPSTANDIN_CARDS=none", dir, nil, 3, "no AMD card: the driver is there and sees none (hipInit: hipErrorNoDevice"},
+		{"gfx1101", "HIPSTANDIN_CARDS=gfx1101", dir, nil, 3, "no card here is gfx1100, but Stand-in GFX1101 (gfx1101): try --target gfx1100, at your own risk, or compile"},
+		{"gfx1102", "HIPSTANDIN_CARDS=gfx1102", dir, nil, 3, "(gfx1102): try --target gfx1100, at your own risk"},
+		{"gfx1103", "HIPSTANDIN_CARDS=gfx1103", dir, nil, 3, "(gfx1103): try --target gfx1100, at your own risk"},
+		{"gfx1150", "HIPSTANDIN_CARDS=gfx1150", dir, nil, 3, "(gfx1150): try --target gfx1100, at your own risk"},
+		{"gfx1200", "HIPSTANDIN_CARDS=gfx1200", dir, nil, 3, "no card here is gfx1100, but Stand-in GFX1200 (gfx1200): compile the model with --target cpu"},
+		{"an unknown card", "HIPSTANDIN_CARDS=banana", dir, nil, 3, "in a way that isn't known"},
+		{"forced", "HIPSTANDIN_CARDS=gfx1101", dir, []string{"--target", "gfx1100"}, 0, ""},
+		{"forced on one of several", "HIPSTANDIN_CARDS=gfx1101", several, []string{"--target", "gfx1100"}, 0, ""},
+		{"the second card", "HIPSTANDIN_CARDS=gfx1036,gfx1100", dir, nil, 0, ""},
+		{"of several targets the card's", "", several, nil, 0, ""},
+		{"of several targets the cpu's, for a neighbour", "HIPSTANDIN_CARDS=gfx1101", several, nil, 0, "warning: Stand-in GFX1101 (gfx1101) isn't gfx1100 (--target gfx1100 tries it there, at your own risk); taking the cpu"},
+		{"of several targets the cpu's, for another version", "HIPSTANDIN_VERSION=50221153", several, nil, 0, "is of HIP 5.2, want HIP 6 to 7"},
+		{"of several targets the cpu's, without a card", "HIPSTANDIN_CARDS=none", several, nil, 0, ""},
+		{"of several targets none", "HIPSTANDIN_CARDS=gfx1200", only, nil, 3, "has code for gfx1100: Stand-in GFX1200 (gfx1200) isn't gfx1100 (compile the model with --target cpu too)"},
+		{"a target that isn't there", "", several, []string{"--target", "sm_90"}, 3, "has no code for sm_90, only for"},
+		{"a target that the artifact isn't for", "", dir, []string{"--target", "gfx1151"}, 3, "has no code for gfx1151, only for gfx1100"},
+		{"a device that the artifact isn't for", "", dir, []string{"--device", "cpu"}, 2, "was compiled for hip; want auto, hip or reference"},
+		{"too little memory", "HIPSTANDIN_MEMORY=500000", dir, nil, 3, "are free"},
+		{"a card that disappears", "HIPSTANDIN_LOST=120", dir, nil, 3, "hipErrorNoDevice"},
+		{"a card that disappears in a run", "HIPSTANDIN_LOST=700", dir, nil, 3, "hipErrorNoDevice"},
+		{"a kernel that never ends", "HIPSTANDIN_HANG=30", dir, []string{"--timeout", "1s"}, 3, "Stand-in GFX1100 (gfx1100) hasn't finished within 1s: given up"},
+		{"a graph that isn't what was asked for", "HIPSTANDIN_BEND=5", dir, nil, 3, "the driver's graphs can't be trusted, run with --graph off"},
+		{"the same without graphs", "HIPSTANDIN_BEND=5", dir, []string{"--graph", "off"}, 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := runProgram(t, append(env[:1:1], c.env), "hiprun", slices.Concat([]string{"bench", c.dir}, bench, c.args)...)
+			if got.code != c.code || !strings.Contains(got.err, c.want) || c.want == "" && got.err != "" || strings.Count(got.err, "\n") > 1 || (c.code == 0) != (got.out != "") {
+				t.Errorf("exit %d, %q; want exit %d and one line with %q", got.code, got.err, c.code, c.want)
+			}
+		})
+	}
+}
+
+// TestOperandsAtLoad: a plan and a code object that don't agree on a kernel's operands are found out when the model is loaded.
+func TestOperandsAtLoad(t *testing.T) {
+	if !inStandin(t) {
+		return
+	}
+	for _, device := range []string{"", "sim"} {
+		a, err := runtime.OpenArtifact(gfx1100Artifact(t, "llama"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &a.Plan.Buckets[0].Parts[0].Steps[0]
+		*s = plan.Step{Kernel: s.Kernel, Inst: s.Inst, In: append(slices.Clone(s.In), "pos"), Out: s.Out, State: s.State, Grid: s.Grid, Block: s.Block, LDS: s.LDS}
+		m, err := engine.Run(a, engine.Options{Device: device})
+		if err == nil {
+			m.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), s.Kernel) || !strings.Contains(err.Error(), fmt.Sprint(len(s.In)+len(s.Out))) {
+			t.Errorf("device %q: %v, want %s refused", device, err, s.Kernel)
+		}
+	}
+}
