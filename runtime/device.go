@@ -72,5 +72,6 @@ type Info struct {
 	Total   int64    // bytes that this process may have
 	Free    int64    // bytes of it that are free now
 	Counted int64    // bytes that Alloc and Place have given out
+	Err     error    // why Total and Free aren't known
 	Graphs  bool     // a Replay isn't the launches that Time makes: a model that is loaded holds one against the other
 }

@@ -90,6 +90,9 @@ func (m *Model) open(opts Options) error {
 	}
 	m.device = device
 	info := m.device.Info()
+	if info.Err != nil {
+		return &DeviceError{info.Err}
+	}
 	if !slices.Contains(info.Targets, p.Target) {
 		return &DeviceError{fmt.Errorf("compiled for %s, but %s runs %s: compile the model for this machine", p.Target, info.Name, list(info.Targets))}
 	}

@@ -132,11 +132,12 @@ func (d *Device) Info() runtime.Info {
 	info := runtime.Info{Name: d.card.Name, Targets: []string{d.card.Target}, Units: d.card.Units, Counted: d.counted, Graphs: !d.opts.Eager}
 	leave, err := d.enter()
 	if err != nil {
+		info.Err = err
 		return info
 	}
 	defer leave()
 	var free, total uint64
-	if d.Call(MemGetInfo, uintptr(unsafe.Pointer(&free)), uintptr(unsafe.Pointer(&total))) == nil {
+	if info.Err = d.Call(MemGetInfo, uintptr(unsafe.Pointer(&free)), uintptr(unsafe.Pointer(&total))); info.Err == nil {
 		info.Total, info.Free = int64(total), int64(free)
 	}
 	if limit := d.opts.Memory; limit > 0 {

@@ -57,7 +57,11 @@ func (d *Device) take(bytes int64, owned bool) (runtime.Ptr, error) {
 	if bytes <= 0 {
 		return 0, fmt.Errorf("%d bytes of memory asked for, want at least 1", bytes)
 	}
-	if free := d.Info().Free; bytes+alignment > free {
+	info := d.Info()
+	if info.Err != nil {
+		return 0, info.Err
+	}
+	if free := info.Free; bytes+alignment > free {
 		return 0, &runtime.DeviceError{Err: fmt.Errorf("%s of memory asked for, %s are free on %s", runtime.Size(bytes), runtime.Size(free), d.card.Name)}
 	}
 	leave, err := d.enter()
