@@ -27,6 +27,8 @@ var named = []Kernel{
 		Inst: "embed<W, V, D, T>", Header: "embed.h", Grid: "T", Targets: "cpu_*"},
 	{Op: "rmsnorm", Sig: "act[..R,D], f32[D], eps:real -> act[..R,D]", Cells: "live",
 		Inst: "rmsnorm<R, D, eps, T>", Header: "norm.h", Grid: "T", Targets: "cpu_*"},
+	{Op: "add_norm", Sig: "act[D], act[D], f32[D], eps:real -> act[D], act[D]", Cells: "live",
+		Inst: "add_norm<D, eps, T>", Header: "norm.h", Grid: "T", Targets: "cpu_*"},
 	{Op: "embed_norm", Sig: "i32[], W[V,D], f32[D], eps:real -> act[D], act[D]", Formats: plain, Layout: "x16", Cells: "live",
 		Inst: "embed_norm<W, V, D, eps, T>", Header: "norm.h", Grid: "T", Targets: "cpu_*"},
 	{Op: "matmul", Sig: "act[..K], W[..N,K] -> act[..N]", Formats: plain, Layout: "x16", Cells: "live",

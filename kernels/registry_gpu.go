@@ -35,6 +35,8 @@ var onGPU = slices.Concat(gpuPrefill(), gpuTiles(), gpuProducts(), gpuSplitAtten
 		Inst: "rmsnorm<R, D, eps, T>", Header: "norm.hip", Grid: "T * R", Block: "256", Targets: gpus},
 	{Op: "rmsnorm", Sig: "act[..R,D], f32[..R,D], eps:real -> act[..R,D]", Cells: "live",
 		Inst: "rmsnorm<1, R*D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
+	{Op: "add_norm", Sig: "act[D], act[D], f32[D], eps:real -> act[D], act[D]", Cells: "live",
+		Inst: "add_norm<D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
 	{Op: "norm_add", Sig: "act[D], act[D], f32[D], eps:real -> act[D]", Cells: "live",
 		Inst: "norm_add<D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
 	{Op: "norm_add_norm", Sig: "act[D], act[D], f32[D], f32[D], eps:real -> act[D], act[D]", Cells: "live",

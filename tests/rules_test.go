@@ -167,12 +167,8 @@ type rulesText struct{ model, bucket, text string }
 // fused graph; that's said, not hidden.
 func rulesTexts(t *testing.T, pass string) []rulesText {
 	t.Helper()
-	files, err := filepath.Glob("../models/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no models: %v", err)
-	}
 	var out []rulesText
-	for _, f := range files {
+	for _, f := range modelFiles(t) {
 		for _, b := range compiler.Buckets {
 			text, err := compiler.After(compiler.Options{Model: f, Target: rulesTarget}, pass, b.Name)
 			if err != nil && strings.Contains(err.Error(), "no kernel of "+rulesTarget) {
@@ -197,7 +193,7 @@ func callOf(name string) *regexp.Regexp {
 // elems are the formats of weights in a graph's text.
 var elems = regexp.MustCompile(`:(\w+)\[`)
 
-// TestRulesFire fails for a rule that no model uses: it is work for nothing, and nothing shows when it breaks.
+// TestRulesFire fails for a rule that no model uses on any target: it is work for nothing, and nothing shows when it breaks.
 func TestRulesFire(t *testing.T) {
 	fused := rulesTexts(t, "fuse")
 	for _, rule := range fusion.Rules() {
@@ -207,8 +203,8 @@ func TestRulesFire(t *testing.T) {
 				at = append(at, s.model+" "+s.bucket)
 			}
 		}
-		if at == nil {
-			t.Errorf("%s: fuse rule %s fires in no bucket of any of models/*.yaml on %s", rule.Pos, rule.Name, rulesTarget)
+		if at == nil && !firesOnCards(t, rule.Name) {
+			t.Errorf("%s: fuse rule %s fires in no bucket of any of models/*.yaml on any target", rule.Pos, rule.Name)
 		}
 		t.Logf("%s fires in %d of %d graphs", rule.Name, len(at), len(fused))
 	}
@@ -244,6 +240,41 @@ func TestRulesFire(t *testing.T) {
 			t.Errorf("%s: tail %s ends no bucket", rule.Pos, rule.Name)
 		}
 	}
+}
+
+// firesOnCards says whether a rule that doesn't pay on rulesTarget does on a GPU, for some model.
+func firesOnCards(t *testing.T, rule string) bool {
+	t.Helper()
+	for _, target := range codegen.Targets {
+		if target.Object == "" || target.Device == "cpu" {
+			continue
+		}
+		for _, f := range modelFiles(t) {
+			e, err := compiler.Explain(compiler.Options{Model: f, Target: target.Name})
+			if err != nil {
+				t.Logf("%s on %s is left out: %v", filepath.Base(f), target.Name, err)
+				continue
+			}
+			for _, b := range e.Buckets {
+				for _, g := range b.Report.Graphs {
+					if slices.ContainsFunc(g.Fired, func(e fusion.Event) bool { return e.Rule == rule }) {
+						t.Logf("%s fires in %s, %s, on %s", rule, filepath.Base(f), b.Name, target.Name)
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+func modelFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("../models/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no models: %v", err)
+	}
+	return files
 }
 
 // ruleFile reads the rules of a kind that package fusion keeps to itself.

@@ -49,6 +49,15 @@ inline void rmsnorm(const float *x, const float *w, const int *live, float *y, i
   }
 }
 
+// s = h + y, n = rmsnorm(s) w. s may be h or y.
+template <int D, class Eps, int T>
+inline void add_norm(const float *h, const float *y, const float *w, const int *live, float *s, float *n, int block) {
+  if (block >= live_rows<T>(live)) return;
+  long at = (long)block * D;
+  vectors<D>([&](int i, auto c) __attribute__((always_inline)) { set(s + at + i, get(h + at + i, c) + get(y + at + i, c), c); });
+  rmsnorm_row<D, Eps>(s + at, w, n + at);
+}
+
 // h = the embedding, n = rmsnorm(h) g.
 template <class W, int N, int D, class Eps, int T>
 inline void embed_norm(const int *tokens, const uint8_t *w, const float *g, const int *live, float *h, float *n, int block) {

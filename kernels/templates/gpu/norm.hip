@@ -18,6 +18,15 @@ template <int R, int D, class Eps, int T> DEVICE void rmsnorm(const float *x, co
   rmsnorm_row<D, Eps>(x + (long)block * D, w, y + (long)block * D);
 }
 
+// s = h + y, n = rmsnorm(s) w. s may be h or y. Grid T.
+template <int D, class Eps, int T>
+DEVICE void add_norm(const float *h, const float *y, const float *w, const int *live, float *s, float *n, int block) {
+  if (block >= live_rows<T>(live)) return;
+  long at = (long)block * D;
+  for (int i = thread(); i < D; i += 256) s[at + i] = h[at + i] + y[at + i];
+  rmsnorm_row<D, Eps>(s + at, w, n + at);  // each thread reads what it has written
+}
+
 // s = h + rmsnorm(y) w. s may be h or y. Grid T.
 template <int D, class Eps, int T> DEVICE void norm_add(const float *h, const float *y, const float *w, const int *live, float *s, int block) {
   if (block >= live_rows<T>(live)) return;
