@@ -91,8 +91,8 @@ func (t *Text) numbers(config weights.Config, set map[string]string, context int
 		delete(left, f.Name)
 	}
 	for _, f := range t.Dims {
-		if x := nums[f.Name]; len(errs) == 0 && (x != float64(int(x)) || x < 0 || lists[f.Name] != nil) {
-			errs.Add(syntax.Errorf(f.Pos, "%s is %v: a dim is a whole number", f.Name, x))
+		if x := nums[f.Name]; len(errs) == 0 && (x != float64(int(x)) || x < 0 || x > 1<<31 || lists[f.Name] != nil) {
+			errs.Add(syntax.Errorf(f.Pos, "%s is %v: a dim is a whole number, at most 2³¹", f.Name, x))
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(left)) {

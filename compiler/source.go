@@ -190,7 +190,7 @@ func (s *sourceMap) group() (int, error) {
 		}
 	}
 	x, ok := number(c, "group_size")
-	if _, known := weights.FormatByName(fmt.Sprintf("i4_%d", int(x))); !ok || !known {
+	if _, known := weights.FormatByName(fmt.Sprintf("i4_%d", int(x))); !ok || !known || x != float64(int(x)) {
 		return 0, fmt.Errorf("%s: quantization_config.group_size is %v, want 64 or 128", s.ckpt.Path, q["group_size"])
 	}
 	return int(x), nil

@@ -204,7 +204,7 @@ func (b *Builder) close(c *Call, i int, elem Elem, dims []int) {
 	v.Type = Of(elem, dims...)
 }
 
-// weight is the value of a weight in the text.
+// weight is the value of a weight in the text; nil where its dims are none, so that one mistake isn't reported again by what reads it.
 func (b *Builder) weight(w *syntax.Weight, s *scope) *Value {
 	path := strings.TrimPrefix(w.Path, "@")
 	if w.Format == "" && s.path != "" {
@@ -212,7 +212,11 @@ func (b *Builder) weight(w *syntax.Weight, s *scope) *Value {
 	}
 	v := &Value{Weight: &Weight{Path: path, open: w.Format == ""}, Type: Of(Elem(w.Format)), Pos: syntax.At(w.Pos)}
 	for _, e := range w.Dims {
+		n := len(b.errs)
 		v.Type.Dims = append(v.Type.Dims, b.dim(e, s))
+		if len(b.errs) > n {
+			return nil
+		}
 	}
 	key := path + dimString(v.Type.Dims) + w.Format
 	if old := b.weights[key]; old != nil {

@@ -162,7 +162,10 @@ func (b *Builder) primary(p *syntax.Primary, s *scope) []*Value {
 func (b *Builder) atom(p *syntax.Primary, s *scope, pos syntax.Pos) []*Value {
 	switch {
 	case p.Weight != nil:
-		return []*Value{b.weight(p.Weight, s)}
+		if v := b.weight(p.Weight, s); v != nil {
+			return []*Value{v}
+		}
+		return nil
 	case p.Call != nil:
 		return b.call(p.Call, s, p.Many)
 	case p.Number != "":
