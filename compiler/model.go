@@ -111,6 +111,15 @@ func (r *reader) pos(n *yaml.Node) syntax.Pos {
 	return syntax.Pos{File: r.t.File, Line: n.Line, Col: n.Column}
 }
 
+// inside is the place of a scalar's first letter, behind its quote if it has one.
+func (r *reader) inside(n *yaml.Node) syntax.Pos {
+	p := r.pos(n)
+	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+		p.Col++
+	}
+	return p
+}
+
 func (r *reader) errorf(n *yaml.Node, format string, args ...any) {
 	r.errs = append(r.errs, syntax.Errorf(r.pos(n), format, args...))
 }
@@ -203,17 +212,17 @@ func (r *reader) fields(n *yaml.Node, what string) []Field {
 			f.Value, f.HasValue = x, true // a number alone isn't the checkpoint's to say
 			text = ""
 		}
-		col := v.Column
+		pos := r.inside(v)
 		for _, alt := range strings.Split(text, "|") {
 			if strings.TrimSpace(alt) != "" {
-				a, err := parseAlternative(alt, syntax.Pos{File: r.t.File, Line: v.Line, Col: col})
+				a, err := parseAlternative(alt, pos)
 				if err != nil {
 					r.errs.Add(err)
 					return
 				}
 				f.Alternatives = append(f.Alternatives, a)
 			}
-			col += len(alt) + 1
+			pos.Col += len(alt) + 1
 		}
 		if len(f.Alternatives) == 0 && !f.HasValue {
 			r.errorf(v, "%s: want a field of the config and its published value: hidden_size = 2048", k.Value)
@@ -239,7 +248,7 @@ func (r *reader) weights(n *yaml.Node) {
 			})
 		case "from":
 			r.each(v, "from", func(k, v *yaml.Node) {
-				a, err := parseAlias(v.Value, r.pos(v))
+				a, err := parseAlias(v.Value, r.inside(v))
 				r.errs.Add(err)
 				t.From[k.Value] = a
 			})

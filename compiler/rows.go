@@ -38,7 +38,9 @@ func parseRows(a Alias, text, rest string) (Alias, error) {
 		return a, syntax.Errorf(a.Pos, "from: %q: want rows(NAME, FIRST), with the first row's number", text)
 	}
 	var err error
-	a.First, err = syntax.ParseExpr(first, a.Pos)
+	pos := a.Pos
+	pos.Col += strings.Index(text, rest) + len(name) + 1
+	a.First, err = syntax.ParseExpr(first, pos)
 	return a, err
 }
 
