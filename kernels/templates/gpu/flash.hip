@@ -31,13 +31,13 @@ template <int D, int N, int P, int Threads> struct KeyTile {
   DEVICE void start_keys(const f16 *k, int from, int to) {
     UNROLL for (int i = 0; i < each; i++) {
       int u = i * Threads + thread(), key = u / (D / 8), d = u % (D / 8) * 8;
-      if (units % Threads == 0 || u < units) carried.start(i, at + key * ld + d, k + key * D + d, key >= from && key <= to);
+      if (units == each * Threads || u < units) carried.start(i, at + key * ld + d, k + key * D + d, key >= from && key <= to);
     }
   }
   DEVICE void land_keys() {
     UNROLL for (int i = 0; i < each; i++) {
       int u = i * Threads + thread(), key = u / (D / 8), d = u % (D / 8) * 8;
-      if (units % Threads == 0 || u < units) carried.land(i, at + key * ld + d);
+      if (units == each * Threads || u < units) carried.land(i, at + key * ld + d);
     }
   }
   // Transposed values are carried two keys at a time, that words may be written; a warp takes 4 times 8 dimensions of 16 keys.
@@ -48,7 +48,7 @@ template <int D, int N, int P, int Threads> struct KeyTile {
     if constexpr (across_is_free) {
       UNROLL for (int i = 0; i < each; i++) {
         int u = i * Threads + thread(), key = u / (D / 8), d = u % (D / 8) * 8;
-        if (units % Threads == 0 || u < units) carried.start(i, at + values + key * ldv + d, v + key * D + d, key >= from && key <= to);
+        if (units == each * Threads || u < units) carried.start(i, at + values + key * ldv + d, v + key * D + d, key >= from && key <= to);
       }
     } else {
       UNROLL for (int i = 0; i < each; i += 2) {
