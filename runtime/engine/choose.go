@@ -89,7 +89,8 @@ func Find(dir, device, target string) (a *runtime.Artifact, said []string, err e
 	return nil, nil, &runtime.DeviceError{Err: fmt.Errorf("%s has code for %s: %s (compile the model with --target cpu too)", dir, strings.Join(targets, ", "), strings.Join(said, "; "))}
 }
 
-// several opens the artifacts in dir's folders; none if dir is one itself.
+// several opens the artifacts in dir's folders that are named after their targets, as hipc compile names them; none if dir is one itself.
+// What else lies there is nobody's business.
 func several(dir string) (list []*runtime.Artifact, err error) {
 	if _, err := os.Stat(filepath.Join(dir, plan.ManifestName)); err == nil {
 		return nil, nil
@@ -99,6 +100,13 @@ func several(dir string) (list []*runtime.Artifact, err error) {
 		return nil, err
 	}
 	for _, f := range found {
+		src, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		if m, err := plan.ReadManifest(src); err != nil || m.Target != filepath.Base(filepath.Dir(f)) {
+			continue
+		}
 		a, err := runtime.OpenArtifact(filepath.Dir(f))
 		if err != nil {
 			return nil, err
