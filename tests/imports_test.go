@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"runtime/chat":        {"runtime", "runtime/engine", "runtime/text"},
 	"runtime/reference":   {"ir", "ir/syntax", "runtime", "runtime/plan", "runtime/weights"},
 	"cmd/hipc":            {"codegen", "compiler", "ir/syntax", "review", "runtime/plan"},
-	"cmd/hiprun":          {"runtime", "runtime/chat", "runtime/engine", "runtime/reference", "runtime/weights"},
+	"cmd/hiprun":          {"kernels/times", "runtime", "runtime/chat", "runtime/engine", "runtime/reference", "runtime/weights"},
 }
 
 func TestImports(t *testing.T) {

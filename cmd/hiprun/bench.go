@@ -87,7 +87,7 @@ type record struct {
 
 func newRecord(a *runtime.Artifact, llm *engine.LLM, results []engine.Series) record {
 	r := record{Model: a.Plan.Model, Weights: a.Origin(), Act: a.Plan.Act, KV: a.Plan.KV, Target: a.Plan.Target, Context: llm.Context(), Hardware: "interpreted graph",
-		Command: strings.Join(os.Args, " "), Commit: builtFrom(), Plan: a.Manifest.Plan, Gate: "finite logits after each run", Peak: engine.PeakMemory(), Results: results}
+		Command: commandLine(), Commit: builtFrom(), Plan: a.Manifest.Plan, Gate: "finite logits after each run", Peak: engine.PeakMemory(), Results: results}
 	var kinds []string
 	for _, k := range a.Plan.Kinds() {
 		kinds = append(kinds, fmt.Sprintf("%s/%s %s", k.Format, k.Layout, runtime.Size(k.Bytes)))
@@ -103,6 +103,8 @@ func newRecord(a *runtime.Artifact, llm *engine.LLM, results []engine.Series) re
 // commit may be set when the program is linked, -ldflags "-X main.commit=$(git rev-parse HEAD)", where the go command is
 // told not to stamp what it builds.
 var commit string
+
+func commandLine() string { return strings.Join(os.Args, " ") }
 
 // builtFrom is the commit that this program was built from, as far as anyone has told it.
 func builtFrom() string {
