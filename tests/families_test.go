@@ -333,12 +333,7 @@ func familyModel(t *testing.T, r *compiler.Result) engine.Model {
 	if r.Missing != nil {
 		t.Skipf("no compiler: %v", r.Missing)
 	}
-	llm, err := engine.Open(r.Dir, engine.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { llm.Close() })
-	return llm.Model
+	return opened(t, r.Dir)
 }
 
 func agrees(t *testing.T, m engine.Model, golden *weights.Checkpoint) {

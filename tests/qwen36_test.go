@@ -11,9 +11,7 @@ import (
 
 	"hipc/compiler"
 	"hipc/ir"
-	"hipc/runtime"
 	"hipc/runtime/engine"
-	"hipc/runtime/reference"
 	"hipc/runtime/weights"
 )
 
@@ -24,56 +22,16 @@ const qwen36Text = "../models/qwen3.6-35b-a3b.yaml"
 // qwen36Artifact compiles a checkpoint for the better target of this machine.
 func qwen36Artifact(t *testing.T, weights, name string, fuse bool) string {
 	t.Helper()
-	artifacts.Lock()
-	defer artifacts.Unlock()
-	key := fmt.Sprint(name, " fuse=", fuse)
-	if dir := artifacts.dirs[key]; dir != "" {
-		return dir
-	}
-	if artifacts.tmp == "" {
-		var err error
-		if artifacts.tmp, err = os.MkdirTemp("", "hipc-tests-"); err != nil {
-			t.Fatal(err)
-		}
-		artifacts.dirs = map[string]string{}
-	}
-	dir := filepath.Join(artifacts.tmp, key)
-	r, err := compiler.Compile(t.Context(), compiler.Options{Model: qwen36Text, Weights: weights, Target: "cpu", Out: dir, NoFuse: !fuse, Context: 2048})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Missing != nil {
-		t.Skipf("no compiler: %v", r.Missing)
-	}
-	artifacts.dirs[key] = dir
-	return dir
+	return compiledOnce(t, fmt.Sprint(name, " fuse=", fuse), compiler.Options{Model: qwen36Text, Weights: weights, NoFuse: !fuse, Context: 2048})
 }
 
 // qwen36Models are the ways of running a checkpoint that must agree.
 func qwen36Models(t *testing.T, weights, name string) map[string]engine.Model {
 	t.Helper()
-	ms := map[string]engine.Model{}
-	for way, fuse := range map[string]bool{"fused": true, "unfused": false} {
-		if testing.Short() && !fuse {
-			continue // 25 s of c++
-		}
-		m, err := engine.Open(qwen36Artifact(t, weights, name, fuse), engine.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { m.Close() })
-		ms[way] = m.Model
+	ms := map[string]engine.Model{"fused": opened(t, qwen36Artifact(t, weights, name, true)), "reference": interpreted(t, qwen36Artifact(t, weights, name, true))}
+	if !testing.Short() { // 25 s of c++
+		ms["unfused"] = opened(t, qwen36Artifact(t, weights, name, false))
 	}
-	a, err := runtime.OpenArtifact(qwen36Artifact(t, weights, name, true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref, err := reference.Open(a, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ref.Close() })
-	ms["reference"] = ref
 	return ms
 }
 

@@ -14,7 +14,6 @@ import (
 	"hipc/runtime"
 	"hipc/runtime/chat"
 	"hipc/runtime/engine"
-	"hipc/runtime/reference"
 	"hipc/runtime/weights"
 )
 
@@ -58,9 +57,14 @@ func smollm2Artifact(t *testing.T, fuse bool) string {
 		return filepath.Join(dir, fmt.Sprint("fuse=", fuse))
 	}
 	gguf := smollm2(t)
+	return compiledOnce(t, fmt.Sprint("fuse=", fuse), compiler.Options{Model: smollm2Text, Weights: gguf, NoFuse: !fuse})
+}
+
+// compiledOnce compiles for the better target of this machine, once for all tests that ask with the same key.
+func compiledOnce(t *testing.T, key string, o compiler.Options) string {
+	t.Helper()
 	artifacts.Lock()
 	defer artifacts.Unlock()
-	key := fmt.Sprint("fuse=", fuse)
 	if dir := artifacts.dirs[key]; dir != "" {
 		return dir
 	}
@@ -71,16 +75,27 @@ func smollm2Artifact(t *testing.T, fuse bool) string {
 		}
 		artifacts.dirs = map[string]string{}
 	}
-	dir := filepath.Join(artifacts.tmp, key)
-	r, err := compiler.Compile(t.Context(), compiler.Options{Model: smollm2Text, Weights: gguf, Target: "cpu", Out: dir, NoFuse: !fuse})
+	o.Target, o.Out = "cpu", filepath.Join(artifacts.tmp, key)
+	r, err := compiler.Compile(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Missing != nil {
 		t.Skipf("no compiler: %v", r.Missing)
 	}
-	artifacts.dirs[key] = dir
-	return dir
+	artifacts.dirs[key] = o.Out
+	return o.Out
+}
+
+// opened is an artifact's model on its device.
+func opened(t *testing.T, dir string) engine.Model {
+	t.Helper()
+	llm, err := engine.Open(dir, engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { llm.Close() })
+	return llm.Model
 }
 
 type prompt struct {
@@ -154,28 +169,10 @@ func ints(t *testing.T, c *weights.Checkpoint, name string) []int32 {
 // smollm2Models are the ways of running it that must agree with the goldens.
 func smollm2Models(t *testing.T) map[string]engine.Model {
 	t.Helper()
-	ms := map[string]engine.Model{}
-	for name, fuse := range map[string]bool{"fused": true, "unfused": false} {
-		llm, err := engine.Open(smollm2Artifact(t, fuse), engine.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { llm.Close() })
-		ms[name] = llm.Model
+	ms := map[string]engine.Model{"fused": opened(t, smollm2Artifact(t, true)), "unfused": opened(t, smollm2Artifact(t, false))}
+	if !testing.Short() {
+		ms["reference"] = interpreted(t, smollm2Artifact(t, true))
 	}
-	if testing.Short() {
-		return ms
-	}
-	a, err := runtime.OpenArtifact(smollm2Artifact(t, true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref, err := reference.Open(a, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ref.Close() })
-	ms["reference"] = ref
 	return ms
 }
 
