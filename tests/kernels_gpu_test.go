@@ -17,7 +17,7 @@ import (
 	"hipc/runtime/sim"
 )
 
-var onlyKernel = flag.String("kernel", "", "TestGPUKernels runs only rows whose instance begins so")
+var onlyKernel = flag.String("kernel", "", "TestKernels and TestGPUKernels run only rows whose instance begins so")
 
 // cards open what a GPU target's kernels run on here: an AMD target's in the simulator, one for each core, another's on a card.
 var cards = map[string]func(target string) ([]runtime.Device, error){
