@@ -104,7 +104,7 @@ func TestPlantedFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer device.Close()
-			b := newBench(t, target, device, []kernelObject{{code, entries}})
+			b := newBench(t, target, device, []kernelObject{{dir, code, entries}})
 			var others []string
 			for _, c := range all {
 				if _, err := c.check(b, nil); err != nil && strings.Contains(err.Error(), p.want) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,45 +48,93 @@ var cards = map[string]func(target string) ([]runtime.Device, error){
 	},
 }
 
+// compiledBy are copies of a GPU target that have one compiler each: clang as it's found here, and where it takes the target AMD's hipcc.
+func compiledBy(t *testing.T, target *codegen.Target) (list []*codegen.Target, names []string) {
+	clang, hipcc := *target, *target
+	clang.Compilers, hipcc.Compilers = nil, nil
+	for _, c := range target.Compilers {
+		switch c.Program {
+		case "hipcc":
+			hipcc.Compilers = append(hipcc.Compilers, c)
+		case "nvcc":
+		default:
+			clang.Compilers = append(clang.Compilers, c)
+		}
+	}
+	list, names = append(list, &clang), append(names, target.Name)
+	if hipcc.Compilers != nil && os.Getenv("HIPC_OBJECTS") == "" {
+		if _, err := codegen.FindCompiler(t.Context(), &hipcc); err == nil {
+			list, names = append(list, &hipcc), append(names, target.Name+"-hipcc")
+		}
+	}
+	return list, names
+}
+
 // TestGPUKernels compiles every row of the registry that is for GPUs, for each such target, and runs it against Eval where it can be:
 // gfx targets' in the simulator. HIPC_OBJECTS is a folder that compiled objects are left in, and taken from where there's no
-// compiler: so the machine that has the card needs none.
+// compiler: so the machine that has the card needs none. hipcc's objects are run too: of fewer shapes, and but for those kernels that need
+// more than the 128 registers which its clang 15 has.
 func TestGPUKernels(t *testing.T) {
-	for _, target := range codegen.Targets {
-		if target.Object == "" || target.Device == "cpu" {
+	for _, row := range codegen.Targets {
+		if row.Object == "" || row.Device == "cpu" {
 			continue
 		}
-		t.Run(target.Name, func(t *testing.T) {
-			if testing.Short() && os.Getenv("HIPC_OBJECTS") == "" {
-				t.Skip("left out of short runs")
-			}
-			devices, lacks := cards[target.Device](target.Name)
-			for _, d := range devices {
-				t.Cleanup(func() { d.Close() })
-			}
-			var all []*kernelCase
-			covered := map[string]bool{}
-			for i := range kernels.Registry {
-				row := &kernels.Registry[i]
-				if ok, _ := filepath.Match(row.Targets, target.Name); !ok || !strings.HasPrefix(row.Inst, *onlyKernel) {
-					continue
+		targets, names := compiledBy(t, row)
+		for i, target := range targets {
+			t.Run(names[i], func(t *testing.T) {
+				if testing.Short() && os.Getenv("HIPC_OBJECTS") == "" {
+					t.Skip("left out of short runs")
 				}
-				cases, err := casesOf(row, target, covered, eachHeight)
-				if err != nil {
-					t.Errorf("%s, %s: %v", row.Op, row.Sig, err)
-				}
-				all = append(all, cases...)
-			}
-			objects := compileCases(t, target, all)
-			if lacks != nil {
-				t.Logf("%d cases compiled, none run: %v", len(all), lacks)
-				return
-			}
-			var benches []*kernelBench
-			for _, d := range devices {
-				benches = append(benches, newBench(t, target, d, objects))
-			}
-			runCases(t, benches, all)
-		})
+				testGPUKernels(t, target, i > 0)
+			})
+		}
 	}
+}
+
+func testGPUKernels(t *testing.T, target *codegen.Target, spills bool) {
+	devices, lacks := cards[target.Device](target.Name)
+	for _, d := range devices {
+		t.Cleanup(func() { d.Close() })
+	}
+	depth := eachHeight
+	if spills {
+		depth = eachFormat
+	}
+	var all []*kernelCase
+	covered := map[string]bool{}
+	for i := range kernels.Registry {
+		row := &kernels.Registry[i]
+		if ok, _ := filepath.Match(row.Targets, target.Name); !ok || !strings.HasPrefix(row.Inst, *onlyKernel) {
+			continue
+		}
+		cases, err := casesOf(row, target, covered, depth)
+		if err != nil {
+			t.Errorf("%s, %s: %v", row.Op, row.Sig, err)
+		}
+		all = append(all, cases...)
+	}
+	objects := compileCases(t, target, all)
+	if lacks != nil {
+		t.Logf("%d cases compiled, none run: %v", len(all), lacks)
+		return
+	}
+	if spills {
+		n, scratch := len(all), map[string]int{}
+		for _, o := range objects {
+			text, err := codegen.Report(target, o.dir, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for kernel, row := range readReport(t, string(text)) {
+				scratch[kernel] = row["scratch"]
+			}
+		}
+		all = slices.DeleteFunc(all, func(c *kernelCase) bool { return scratch[c.kernel] > 0 })
+		t.Logf("%d of %d cases spill registers and aren't run", n-len(all), n)
+	}
+	var benches []*kernelBench
+	for _, d := range devices {
+		benches = append(benches, newBench(t, target, d, objects))
+	}
+	runCases(t, benches, all)
 }

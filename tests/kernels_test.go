@@ -152,6 +152,7 @@ func (r kernelRun) run(b *kernelBench) (float64, error) {
 
 // A kernelObject is a compiled object and the kernels in it.
 type kernelObject struct {
+	dir     string
 	code    []byte
 	kernels []codegen.Entry
 }
@@ -208,7 +209,7 @@ func compileCases(t *testing.T, target *codegen.Target, all []*kernelCase) []ker
 		if err != nil {
 			t.Fatal(err)
 		}
-		list[i].kernels = parts[i]
+		list[i].dir, list[i].kernels = dirs[i], parts[i]
 		if list[i].code, err = os.ReadFile(filepath.Join(dirs[i], target.Object)); err != nil {
 			t.Fatal(err)
 		}

@@ -291,9 +291,16 @@ func TestScratchRefused(t *testing.T) {
   int v[200];
   for (int i = 0; i < 200; i++) v[(n[i] * 7) % 200] = a[i];
   a[__builtin_amdgcn_workitem_id_x()] = v[n[__builtin_amdgcn_workitem_id_x()] % 200];
-}`
+}
+extern "C" __attribute__((global)) void other(int *a) { a[__builtin_amdgcn_workitem_id_x()] = 1; }`
 	code := build(t, "k.hip", "gfx1100", text, "-x", "hip", "--offload-device-only", "--no-gpu-bundle-output", "--offload-arch=gfx1100", "-nogpulib", "-nogpuinc", "-O3")
-	_, err := open(t, sim.Options{}).Load(code)
+	d := open(t, sim.Options{})
+	a := place(t, d, make([]byte, 1024))
+	fails(t, run(t, d, code, runtime.Launch{Kernel: "other", Grid: 1, Block: 512, Args: []runtime.Ptr{a}}), "beyond")
+	must(t, run(t, d, code, runtime.Launch{Kernel: "other", Grid: 1, Block: 32, Args: []runtime.Ptr{a}}))
+	m, err := d.Load(code)
+	must(t, err)
+	_, err = d.Record(m, []runtime.Launch{{Kernel: "k", Grid: 1, Block: 32, Args: []runtime.Ptr{a, a}}})
 	fails(t, err, "kernel k", "scratch")
 }
 

@@ -38,9 +38,14 @@ template <int Q, int L, int g = 0, class F> DEVICE void each_head(float x, F f) 
   if constexpr (g + 1 < Q) each_head<Q, L, g + 1>(x, f);
 }
 
-// What a set of Q heads, from `from` on, attends to: in shared memory, in the block that ends last of them; null in all others. q[H, D].
+template <int n> DEVICE float *attention_memory() {
+  static SHARED float whole[n];
+  return whole;
+}
+
+// What a set of Q heads attends to: in attention_memory, in the block that ends last of them, which alone gets true. q[H, D].
 template <int H, int KV, int D, int P, class Scale, int Window, int Q>
-DEVICE const float *attended(const float *q, const int *pos, const int *table, int *ticket, float *scratch, const f16 *kv, int set, int split) {
+DEVICE bool attended(const float *q, const int *pos, const int *table, int *ticket, float *scratch, const f16 *kv, int set, int split) {
   static_assert(H % KV == 0 && H / KV % Q == 0, "a block's heads share a key head");
   constexpr int W = 8, wide = D / 8, L = wide <= 1 ? 1 : wide <= 2 ? 2 : wide <= 4 ? 4 : wide <= 8 ? 8 : wide <= 16 ? 16 : 32;
   static_assert(wide <= 32, "a head is at most 256 wide");
@@ -48,7 +53,7 @@ DEVICE const float *attended(const float *q, const int *pos, const int *table, i
   constexpr int N = across ? 1 : Q, keys = warp_size / L, ahead = 4, step = W * keys * ahead, splits = splits_of<H, Q>;
   const int head = set * Q / (H / KV), position = *pos, first = Window > 0 && position >= Window ? position - Window + 1 : 0;
   const int n = position + 1 - first, run = ceil_div(ceil_div(n, splits), step) * step, active = ceil_div(n, run);
-  if (split >= active) return nullptr;
+  if (split >= active) return false;
 
   Pages<KV, D, P> pages{table, const_cast<f16 *>(kv)};
   const int part = lane() % L, d = part * 8, begin = first + split * run, end = begin + run <= position ? begin + run : position + 1;
@@ -126,7 +131,8 @@ DEVICE const float *attended(const float *q, const int *pos, const int *table, i
     UNROLL for (int w = 0; w < W; w++) top[g] = greater(peaks[w][g], top[g]);
     UNROLL for (int w = 0; w < W; w++) all[g] = fma(totals[w][g], exponential(peaks[w][g] - top[g]), all[g]);
   }
-  static SHARED float outs[W][D], whole[Q * D];
+  static SHARED float outs[W][D];
+  float *whole = attention_memory<Q * D>();
   float *mine = scratch + (long)(set * splits + split) * Q * D, *marks = scratch + (long)H * splits * D + (long)set * splits * Q * 2;
   UNROLL for (int g = 0; g < Q; g++) {
     float fade = exponential(peaks[warp()][g] - top[g]);
@@ -144,8 +150,8 @@ DEVICE const float *attended(const float *q, const int *pos, const int *table, i
     if (thread() == 0 && active > 1) marks[(split * Q + g) * 2] = top[g], marks[(split * Q + g) * 2 + 1] = all[g];
     barrier();
   }
-  if (active == 1) return whole;
-  if (!last_block(ticket + set, active)) return nullptr;
+  if (active == 1) return true;
+  if (!last_block(ticket + set, active)) return false;
 
   static SHARED float share[Q][splits];
   if (warp() < Q) {
@@ -167,16 +173,16 @@ DEVICE const float *attended(const float *q, const int *pos, const int *table, i
     store4(whole + i, a);
   }
   barrier();
-  return whole;
+  return true;
 }
 
 // y[H, D] = attention of q[H, D] at position *pos, whose key is in the cache. y may be q: a head is read by blocks that the writing one comes after.
 template <int H, int KV, int D, int P, class Scale, int Window, int Q>
 DEVICE void attend_kv_split(const float *q, const int *pos, const int *, const int *table, int *ticket, float *y, float *scratch, const f16 *kv, int block) {
   const int set = block / splits_of<H, Q>;
-  const float *a = attended<H, KV, D, P, Scale, Window, Q>(q, pos, table, ticket, scratch, kv, set, block % splits_of<H, Q>);
-  if (a)
-    for (int i = thread(); i < Q * D; i += 256) y[set * Q * D + i] = a[i];
+  if (!attended<H, KV, D, P, Scale, Window, Q>(q, pos, table, ticket, scratch, kv, set, block % splits_of<H, Q>)) return;
+  const float *a = attention_memory<Q * D>();
+  for (int i = thread(); i < Q * D; i += 256) y[set * Q * D + i] = a[i];
 }
 
 // y = attention · sigmoid(g), g[H, D].
@@ -184,9 +190,9 @@ template <int H, int KV, int D, int P, class Scale, int Window, int Q>
 DEVICE void attend_gate_split(const float *q, const float *g, const int *pos, const int *, const int *table, int *ticket, float *y, float *scratch,
                               const f16 *kv, int block) {
   const int set = block / splits_of<H, Q>;
-  const float *a = attended<H, KV, D, P, Scale, Window, Q>(q, pos, table, ticket, scratch, kv, set, block % splits_of<H, Q>);
-  if (a)
-    for (int i = thread(); i < Q * D; i += 256) y[set * Q * D + i] = a[i] * sigmoid::of(g[set * Q * D + i]);
+  if (!attended<H, KV, D, P, Scale, Window, Q>(q, pos, table, ticket, scratch, kv, set, block % splits_of<H, Q>)) return;
+  const float *a = attention_memory<Q * D>();
+  for (int i = thread(); i < Q * D; i += 256) y[set * Q * D + i] = a[i] * sigmoid::of(g[set * Q * D + i]);
 }
 
 // y = rotate(attention · sigmoid(g), r), r over all H D. Q heads must be whole groups.
@@ -195,8 +201,8 @@ DEVICE void attend_gate_rotate_split(const float *q, const float *g, const u8 *r
                                      float *scratch, const f16 *kv, int block) {
   static SHARED Boxes boxes;
   const int set = block / splits_of<H, Q>;
-  const float *a = attended<H, KV, D, P, Scale, Window, Q>(q, pos, table, ticket, scratch, kv, set, block % splits_of<H, Q>);
-  if (!a) return;
+  if (!attended<H, KV, D, P, Scale, Window, Q>(q, pos, table, ticket, scratch, kv, set, block % splits_of<H, Q>)) return;
+  const float *a = attention_memory<Q * D>();
   const int from = set * Q * D;
   for (int span = warp(); span < SpanPlace<Q * D, G>::spans; span += 8) {
     SpanPlace<Q * D, G> p(span);

@@ -39,6 +39,12 @@ typedef __UINT16_TYPE__ u16;
 typedef __UINT32_TYPE__ u32;
 typedef __UINT64_TYPE__ u64;
 typedef _Float16 f16;
+// Only ever a name for 16 bits: nothing is computed in it.
+#if defined(__AMDGCN__) && __clang_major__ < 17
+typedef __INT16_TYPE__ bf16;
+#else
+typedef __bf16 bf16;
+#endif
 typedef f16 h4 __attribute__((ext_vector_type(4)));
 typedef f16 h8 __attribute__((ext_vector_type(8)));
 typedef float f4 __attribute__((ext_vector_type(4)));
@@ -147,7 +153,11 @@ DEVICE void warp_barrier() {
   __builtin_amdgcn_wave_barrier();
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
 }
+#if __has_builtin(__builtin_amdgcn_ballot_w32)
 DEVICE bool any(bool x) { return __builtin_amdgcn_ballot_w32(x) != 0; }
+#else
+DEVICE bool any(bool x) { return __builtin_amdgcn_uicmp((u32)x, 0u, 33) != 0; }  // 33: not equal
+#endif
 
 // The instructions by themselves; clang 15, which is hipcc's, has no such builtins and makes the same of the general ones.
 #if __has_builtin(__builtin_amdgcn_exp2f)
@@ -176,7 +186,7 @@ DEVICE void in_order() { __builtin_amdgcn_sched_barrier(0); }
 
 // c + a · b, of two bf16 each.
 #if __clang_major__ >= 19
-typedef __bf16 b2 __attribute__((ext_vector_type(2)));
+typedef bf16 b2 __attribute__((ext_vector_type(2)));
 #else
 typedef short b2 __attribute__((ext_vector_type(2)));
 #endif

@@ -12,7 +12,6 @@
 
 namespace hipc {
 
-typedef __bf16 bf16;
 typedef f16 h16 __attribute__((ext_vector_type(16)));
 typedef bf16 b16 __attribute__((ext_vector_type(16)));
 typedef u16 s16 __attribute__((ext_vector_type(16)));
