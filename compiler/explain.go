@@ -9,14 +9,16 @@ import (
 	"hipc/fusion"
 	"hipc/ir"
 	"hipc/ir/syntax"
+	"hipc/kernels"
 	"hipc/runtime/plan"
 )
 
-// An Explanation says what the compiler made of a model, and why: per bucket the rules that fired, those that matched and
-// lost, those that lack a kernel; and what a token costs. All times are predicted, none is measured.
+// An Explanation says what the compiler made of a model, and why: per bucket each step with its cost, the rules that fired, those that
+// matched and lost, those that lack a kernel; and what a token costs, here and on other targets. Each time says whether it's predicted or measured.
 type Explanation struct {
 	Model            string              `json:"model"`
 	Target           string              `json:"target"`
+	Machine          kernels.Machine     `json:"machine"`
 	Context          int                 `json:"context"`
 	LaunchesPerToken int                 `json:"launches_per_token"` // of decode_1
 	UnfusedLaunches  int                 `json:"launches_per_token_unfused"`
@@ -27,6 +29,8 @@ type Explanation struct {
 	StatePerToken    int64               `json:"kv_bytes_per_token"`
 	Arena            int64               `json:"arena_bytes"`
 	Formats          []FormatUse         `json:"formats"`
+	Speeds           []Speed             `json:"speeds"`
+	Bodies           []Body              `json:"bodies"` // of decode_1
 	Buckets          []BucketExplanation `json:"buckets"`
 }
 
@@ -44,7 +48,10 @@ type FormatUse struct {
 type BucketExplanation struct {
 	Name    string              `json:"name"`
 	Cost    plan.Cost           `json:"cost"`
-	Seconds float64             `json:"predicted_seconds"`
+	Rows    int                 `json:"rows"`
+	Seconds float64             `json:"seconds"`
+	From    []string            `json:"from"` // predicted, or measured when and on what
+	Steps   []StepExplanation   `json:"steps"`
 	Report  *fusion.ModelReport `json:"report"`
 }
 
@@ -117,7 +124,7 @@ func reopen(opts Options) (*compilation, error) {
 func (c *compilation) explain() *Explanation {
 	d := c.plan.Buckets[0].Cost
 	e := &Explanation{
-		Model: c.plan.Model, Target: c.plan.Target, Context: c.context,
+		Model: c.plan.Model, Target: c.plan.Target, Machine: kernels.Machines[c.target.Name], Context: c.context, Speeds: c.speeds(), Bodies: bodies(c.buckets[0].model),
 		LaunchesPerToken: d.Steps, UnfusedLaunches: c.unfused(), BytesPerToken: d.Bytes, OpsPerToken: d.Ops,
 		Weights: c.plan.WeightBytes(), State: c.plan.StateBytes(), Arena: c.plan.ArenaBytes(), Formats: c.formats(),
 	}
@@ -128,7 +135,9 @@ func (c *compilation) explain() *Explanation {
 	}
 	for i, b := range c.buckets {
 		b.report.Weigh()
-		e.Buckets = append(e.Buckets, BucketExplanation{Name: b.Name, Cost: c.plan.Buckets[i].Cost, Seconds: b.report.Cost, Report: b.report})
+		x := BucketExplanation{Name: b.Name, Cost: c.plan.Buckets[i].Cost, Rows: b.rows(), Report: b.report}
+		x.steps(c, i)
+		e.Buckets = append(e.Buckets, x)
 	}
 	return e
 }

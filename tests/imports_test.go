@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"fusion":              {"ir", "ir/syntax", "kernels"},
 	"codegen":             {"runtime/plan"},
 	"compiler":            {"codegen", "fusion", "ir", "ir/syntax", "kernels", "runtime/plan", "runtime/text/files", "runtime/weights"},
+	"explain":             {"compiler"},
 	"review":              {"compiler", "fusion", "runtime/plan"},
 	"runtime/plan":        nil,
 	"runtime/weights":     nil,
@@ -39,7 +40,7 @@ var arrows = map[string][]string{
 	"runtime/engine":      {"runtime", "runtime/cpu", "runtime/cuda", "runtime/gpu", "runtime/hip", "runtime/plan", "runtime/sim", "runtime/text/files", "runtime/weights"},
 	"runtime/chat":        {"runtime", "runtime/engine", "runtime/text"},
 	"runtime/reference":   {"ir", "ir/syntax", "runtime", "runtime/plan", "runtime/weights"},
-	"cmd/hipc":            {"codegen", "compiler", "ir/syntax", "review", "runtime/plan"},
+	"cmd/hipc":            {"codegen", "compiler", "explain", "ir/syntax", "review", "runtime/plan"},
 	"cmd/hiprun":          {"kernels/times", "runtime", "runtime/chat", "runtime/engine", "runtime/reference", "runtime/weights"},
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"hipc/compiler"
+	"hipc/explain"
 )
 
 func compileCommand() *cobra.Command {
@@ -123,11 +124,11 @@ func describe(w io.Writer, r *compiler.Result) {
 	p := r.Plan
 	fmt.Fprintf(w, "%s for %s: %d layers, vocabulary %d, context %d\n", p.Model, p.Target, p.Layers, p.Vocab, p.Context)
 	for _, b := range p.Buckets {
-		fmt.Fprintf(w, "  %-16s %4d steps  %s moved  %s\n", b.Name, b.Cost.Steps, size(int64(b.Cost.Bytes)), ops(b.Cost.Ops))
+		fmt.Fprintf(w, "  %-16s %4d steps  %s moved  %s\n", b.Name, b.Cost.Steps, explain.Size(int64(b.Cost.Bytes)), explain.Ops(b.Cost.Ops))
 	}
 	fmt.Fprintf(w, "  decode_1 has %d steps with -fuse=off\n", r.Unfused)
-	fmt.Fprintf(w, "  weights %s, state %s, arena %s\n", size(p.WeightBytes()), size(p.StateBytes()), size(p.ArenaBytes()))
-	printFormats(w, r.Formats)
+	fmt.Fprintf(w, "  weights %s, state %s, arena %s\n", explain.Size(p.WeightBytes()), explain.Size(p.StateBytes()), explain.Size(p.ArenaBytes()))
+	explain.Formats(w, r.Formats)
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "  not used: %s\n", s)
 	}
@@ -151,15 +152,3 @@ func describe(w io.Writer, r *compiler.Result) {
 		fmt.Fprintf(w, "without weights: give --weights CHECKPOINT to run %s\n", p.Model)
 	}
 }
-
-func size(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-}
-
-func ops(n int) string { return fmt.Sprintf("%.2f GFLOP", float64(n)/1e9) }

@@ -1,28 +1,30 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"hipc/compiler"
+	"hipc/explain"
 )
 
 func explainCommand() *cobra.Command {
 	var o compiler.Options
 	var asJSON bool
-	var bucket, fuse string
+	var bucket, fuse, html string
 	c := &cobra.Command{
 		Use:   "explain MODEL.yaml|DIR",
 		Short: "say what was fused and why, and what a token costs",
-		Long: `explain plans a model text, or an artifact's graph once more, and says per bucket which rules fired and what they
-save, which matched and lost and by how much, and which lack a kernel. All times are predicted from the target's row in
-the table of machines; none is measured.`,
-		Example: `  hipc explain models/qwen3.6-35b-a3b.yaml
+		Long: `explain plans a model text, or an artifact's graph once more, and shows per bucket each step with its kernel, what it moves, how long it takes
+and what bounds it; which rules fired and what they save, which matched and lost and by how much, and which lack a kernel; and how many tokens
+a second that makes, on each target. Times are predicted from the target's row in the table of machines, unless it says measured:
+where kernels/TARGET.tsv has the kernel.`,
+		Example: `  hipc explain models/qwen3.6-35b-a3b.yaml --target gfx1100
   hipc explain out/smollm2 --bucket prefill_512
+  hipc explain models/llama.yaml --target gfx1151 --html llama.html
   hipc explain out/smollm2 --json`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -44,7 +46,15 @@ the table of machines; none is measured.`,
 				enc.SetIndent("", "  ")
 				return enc.Encode(e)
 			}
-			return explain(os.Stdout, e, bucket)
+			if html != "" {
+				var b bytes.Buffer
+				if err := explain.HTML(&b, e); err != nil {
+					return err
+				}
+				return os.WriteFile(html, b.Bytes(), 0o644)
+			}
+			explain.Text(os.Stdout, e, bucket)
+			return nil
 		},
 	}
 	f := c.Flags()
@@ -55,28 +65,6 @@ the table of machines; none is measured.`,
 	f.StringVar(&fuse, "fuse", "on", "as for compile")
 	f.StringVar(&bucket, "bucket", "decode_1", "the bucket whose rules are listed; all: every one")
 	f.BoolVar(&asJSON, "json", false, "print everything as JSON")
+	f.StringVar(&html, "html", "", "write all of it to this file instead, as a page that needs nothing else")
 	return c
-}
-
-func explain(out io.Writer, e *compiler.Explanation, bucket string) error {
-	fmt.Fprintf(out, "%s for %s, context %d\n", e.Model, e.Target, e.Context)
-	fmt.Fprintf(out, "  a token: %d launches (%d unfused), %s moved, %s\n", e.LaunchesPerToken, e.UnfusedLaunches, size(int64(e.BytesPerToken)), ops(e.OpsPerToken))
-	fmt.Fprintf(out, "  memory: weights %s, state %s a sequence (%s of KV a token), arena %s\n\n", size(e.Weights), size(e.State), size(e.StatePerToken), size(e.Arena))
-	printFormats(out, e.Formats)
-	for _, b := range e.Buckets {
-		if bucket == "all" || b.Name == bucket {
-			fmt.Fprintf(out, "\n%s: %d launches, %.2f ms predicted\n%s", b.Name, b.Cost.Steps, 1e3*b.Seconds, b.Report)
-		}
-	}
-	return nil
-}
-
-// printFormats is the table of what the weights are: the checkpoint's say, or the text's guess.
-func printFormats(out io.Writer, fs []compiler.FormatUse) {
-	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "format\tlayout\ttensors\tvalues\tbytes\tbits a value\t")
-	for _, f := range fs {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.3f M\t%s\t%.2f\t\n", f.Format, f.Layout, f.Tensors, float64(f.Values)/1e6, size(f.Bytes), f.Bits)
-	}
-	w.Flush()
 }

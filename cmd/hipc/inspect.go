@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"hipc/codegen"
+	"hipc/explain"
 	"hipc/runtime/plan"
 )
 
@@ -56,7 +57,7 @@ func inspect(dir string) error {
 	fmt.Printf("%s for %s: %d layers, vocabulary %d, context %d, KV %s\n\n", p.Model, p.Target, p.Layers, p.Vocab, p.Context, p.KV)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, b := range p.Buckets {
-		fmt.Fprintf(w, "%s\t%d steps\t%s moved\t%s\n", b.Name, b.Cost.Steps, size(int64(b.Cost.Bytes)), ops(b.Cost.Ops))
+		fmt.Fprintf(w, "%s\t%d steps\t%s moved\t%s\n", b.Name, b.Cost.Steps, explain.Size(int64(b.Cost.Bytes)), explain.Ops(b.Cost.Ops))
 		for _, part := range b.Parts {
 			layers := "once"
 			if part.Layers != "" {
@@ -70,9 +71,9 @@ func inspect(dir string) error {
 	}
 	fmt.Fprintln(w)
 	for _, k := range p.Kinds() {
-		fmt.Fprintf(w, "weights %s\tlayout %s\t%d tensors\t%s\n", k.Format, k.Layout, k.Segments, size(k.Bytes))
+		fmt.Fprintf(w, "weights %s\tlayout %s\t%d tensors\t%s\n", k.Format, k.Layout, k.Segments, explain.Size(k.Bytes))
 	}
-	fmt.Fprintf(w, "state\t%s\nbuffers\t%s\n\n", size(p.StateBytes()), size(p.ArenaBytes()))
+	fmt.Fprintf(w, "state\t%s\nbuffers\t%s\n\n", explain.Size(p.StateBytes()), explain.Size(p.ArenaBytes()))
 	for _, c := range man.Compilers {
 		fmt.Fprintf(w, "made by %s\t%s\t%s\n", c.Name, c.Version, c.Command)
 	}
