@@ -109,7 +109,7 @@ func testGPUKernels(t *testing.T, target *codegen.Target, spills bool) {
 		}
 		cases, err := casesOf(row, target, covered, depth)
 		if err != nil {
-			t.Errorf("%s, %s: %v", row.Op, row.Sig, err)
+			t.Errorf("%s, %s, where %s: %v", row.Op, row.Sig, row.Where, err)
 		}
 		all = append(all, cases...)
 	}

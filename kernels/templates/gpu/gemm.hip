@@ -129,7 +129,7 @@ template <int M, int N, int Pairs = 1> struct Shape {
   static constexpr int BM = M, BN = N, NT = BM >= 128 ? 4 : BM >= 64 || Pairs == 2 ? 2 : 1, MT = BM / 16 / NT, threads = 2 * BN;
   static constexpr int outputs = BN / Pairs;
   static constexpr int ld = 40;  // 32 k, and 16 bytes for the banks' sake
-  static constexpr int half = (BM + BN) * ld;
+  static constexpr int each = ceil_div(BM * 4, threads), half = (BN + each * threads / 4) * ld;  // chunks of x a thread; where BM is less, nobody reads the last
   static DEVICE int output(int i) { return warp() % (BN / 16 / NT) * (NT / Pairs) * 16 + i / Pairs * 16; }  // first of a warp's i-th tile
   static DEVICE int tile_n(int i) { return i % Pairs * outputs + output(i); }
   static DEVICE int first_row() { return warp() / (BN / 16 / NT) * MT * 16; }
@@ -154,36 +154,36 @@ template <bool turned> DEVICE w4 rounded(f4 a, f4 b) {
   else return w4{pair<f16>(a[0], a[1]), pair<f16>(a[2], a[3]), pair<f16>(b[0], b[1]), pair<f16>(b[2], b[3])};
 }
 
-// sums += rows of x times rows of w: row(i) is where the block's i-th row of x is, group(i) its i-th 16 rows of w. All threads of the block;
-// shared memory is in use until the next barrier.
+// sums += rows of x times rows of w: row(i) is where the block's i-th row of x is, of `rows` that there are; group(i) its i-th 16 rows of w. All
+// threads of the block; shared memory is in use until the next barrier.
 //
-// What is loaded is used two steps later: from the second-level cache it takes longer than a step. Between the two halves of a step's products what
+// What is loaded is used two steps later, of w Ahead steps: from memory it takes longer than a step. Between the two halves of a step's products what
 // came is rounded and unpacked, so that both units have work.
-template <class S, class W, int K, class Row, class Group> DEVICE void gemm(Sums<S> &sums, Row row, Group group) {
+template <class S, class W, int K, int Ahead = 2, class Row, class Group> DEVICE void gemm(Sums<S> &sums, int rows, Row row, Group group) {
   static_assert(K % 32 == 0 && K % W::block == 0, "K must be whole steps");
-  constexpr int chunks = S::BM * 4, each = ceil_div(chunks, S::threads), steps = K / 32;
+  constexpr int each = S::each, steps = K / 32;
+  static_assert(Ahead == 2 || steps % Ahead == 0, "whole rounds");
   f16 *memory = (f16 *)block_memory;  // 4 half bytes: as an array of its own it would add up where products share a launch
   const int l = lane();
   const u8 *w = group(warp());
   const float *from[each];
-  UNROLL for (int i = 0; i < each; i++) {
+  UNROLL for (int i = 0; i < each; i++) {  // beyond the last row it's the first, which is there: a branch would cost more
     int c = thread() + i * S::threads;
-    from[i] = row(c < chunks ? c / 4 : 0) + c % 4 * 8;
+    from[i] = row(c / 4 < rows && c / 4 < S::BM ? c / 4 : 0) + c % 4 * 8;
   }
-  struct Loaded {
-    Piece<W> piece;
-    f4 xs[each][2];
-  } loaded[2];
-  auto fetch = [&](Loaded &f, int k0) __attribute__((always_inline)) {
-    f.piece.fetch(w, k0, l);
-    UNROLL for (int i = 0; i < each; i++) f.xs[i][0] = load4(from[i] + k0), f.xs[i][1] = load4(from[i] + k0 + 4);
+  struct Values {
+    f4 v[each][2];
+  } xs[2];
+  Piece<W> ws[Ahead];
+  auto at = [&](int n) __attribute__((always_inline)) { return (n < steps ? n : steps - 1) * 32; };
+  auto fetch_x = [&](Values &x, int k0) __attribute__((always_inline)) {
+    UNROLL for (int i = 0; i < each; i++) x.v[i][0] = load4(from[i] + k0), x.v[i][1] = load4(from[i] + k0 + 4);
   };
-  auto put_w = [&](const Loaded &f, int side) __attribute__((always_inline)) { f.piece.put(memory + side * S::half + warp() * 16 * S::ld, S::ld, l); };
-  auto put_x = [&](const Loaded &f, int side) __attribute__((always_inline)) {
+  auto put_w = [&](const Piece<W> &p, int side) __attribute__((always_inline)) { p.put(memory + side * S::half + warp() * 16 * S::ld, S::ld, l); };
+  auto put_x = [&](const Values &x, int side) __attribute__((always_inline)) {
     UNROLL for (int i = 0; i < each; i++) {
       int c = thread() + i * S::threads;
-      if (chunks % S::threads == 0 || c < chunks)
-        *(w4 *)(memory + side * S::half + (S::BN + c / 4) * S::ld + c % 4 * 8) = rounded<Piece<W>::turned>(f.xs[i][0], f.xs[i][1]);
+      *(w4 *)(memory + side * S::half + (S::BN + c / 4) * S::ld + c % 4 * 8) = rounded<Piece<W>::turned>(x.v[i][0], x.v[i][1]);
     }
   };
   auto products = [&](int side, int k) __attribute__((always_inline)) {
@@ -195,27 +195,29 @@ template <class S, class W, int K, class Row, class Group> DEVICE void gemm(Sums
       UNROLL for (int i = 0; i < S::NT; i++) multiply(sums.t[i][j], r[i], c);
     }
   };
-  // Step n is at side n % 2 of shared memory; loaded[n % 2] has step n until it goes there. At the end the last is loaded and put again: without
-  // a branch there is less to keep (with one, 128 × 128 takes 340 bytes of scratch memory on gfx11).
-  auto step = [&](int n, int side, Loaded &next) __attribute__((always_inline)) {
+  // Step n is at side n % 2 of shared memory; xs[n % 2] and ws[n % Ahead] have it until it goes there. At the end the last is loaded and put again:
+  // without a branch there is less to keep (with one, 128 × 128 takes 340 bytes of scratch memory on gfx11).
+  auto step = [&](int n, int side, Piece<W> &w_next, Values &x_next) __attribute__((always_inline)) {
     products(side, 0);
     in_order();
-    put_w(next, side ^ 1);
+    put_w(w_next, side ^ 1);
+    w_next.fetch(w, at(n + 1 + Ahead), l);
     in_order();
     products(side, 16);
     in_order();
-    put_x(next, side ^ 1);
-    fetch(next, (n + 3 < steps ? n + 3 : steps - 1) * 32);
+    put_x(x_next, side ^ 1);
+    fetch_x(x_next, at(n + 3));
     barrier();
   };
-  fetch(loaded[0], 0);
-  fetch(loaded[1], steps > 1 ? 32 : 0);
-  put_w(loaded[0], 0), put_x(loaded[0], 0);
-  fetch(loaded[0], steps > 2 ? 64 : 0);
+  UNROLL for (int i = 0; i < Ahead; i++) ws[i].fetch(w, at(i), l);
+  fetch_x(xs[0], 0), fetch_x(xs[1], at(1));
+  put_w(ws[0], 0), put_x(xs[0], 0);
+  ws[0].fetch(w, at(Ahead), l), fetch_x(xs[0], at(2));
   barrier();
   // Unrolled further, a short K's steps are mixed until registers run out.
-  _Pragma("nounroll") for (int n = 0; n + 1 < steps; n += 2) step(n, 0, loaded[1]), step(n + 1, 1, loaded[0]);
-  if constexpr (steps % 2) step(steps - 1, 0, loaded[1]);
+  _Pragma("nounroll") for (int n = 0; n + Ahead <= steps; n += Ahead)
+    unrolled<Ahead>([&](int i) __attribute__((always_inline)) { step(n + i, i % 2, ws[(i + 1) % Ahead], xs[(i + 1) % 2]); });
+  if constexpr (steps % 2) step(steps - 1, 0, ws[1], xs[1]);
 }
 
 // The place of a block among the tiles of N outputs of T rows.
@@ -224,8 +226,9 @@ template <class S, int N, int T> struct Area {
   int row, n, live;
   DEVICE Area(const int *live, int block) : row(block % tall * S::BM), n(block / tall * S::outputs), live(live_rows<T>(live)) {}
   DEVICE bool dead() const { return row >= live || n >= N; }
-  template <int K> DEVICE auto rows(const float *x) const {
-    return [x, row = this->row](int i) { return x + (long)(row + i < T ? row + i : T - 1) * K; };
+  DEVICE int rows() const { return live - row; }
+  template <int K> DEVICE auto row_of(const float *x) const {
+    return [x, row = this->row](int i) { return x + (long)(row + i) * K; };
   }
   // The block's i-th group of w; beyond the last it is the last.
   template <class W, int K> DEVICE auto groups(const u8 *w) const {
@@ -244,7 +247,7 @@ template <class W, int K, int N, int T, int BM, int BN> DEVICE void matmul_tiles
   Area<S, N, T> area(live, block);
   if (area.dead()) return;
   Sums<S> s;
-  gemm<S, W, K>(s, area.template rows<K>(x), area.template groups<W, K>(w));
+  gemm<S, W, K>(s, area.rows(), area.template row_of<K>(x), area.template groups<W, K>(w));
   area.template each<1>([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = s.t[i][j].v[v]; });
 }
 
@@ -255,7 +258,7 @@ DEVICE void matmul_add_tiles(const float *x, const u8 *w, const float *h, const 
   Area<S, N, T> area(live, block);
   if (area.dead()) return;
   Sums<S> s;
-  gemm<S, W, K>(s, area.template rows<K>(x), area.template groups<W, K>(w));
+  gemm<S, W, K>(s, area.rows(), area.template row_of<K>(x), area.template groups<W, K>(w));
   area.template each<1>([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = h[(long)t * N + n] + s.t[i][j].v[v]; });
 }
 
@@ -268,7 +271,7 @@ DEVICE void gated_tiles(const float *a, const u8 *wa, const float *b, const u8 *
     Area<S, N, T> area(live, block);
     if (area.dead()) return;
     Sums<S> s;
-    gemm<S, WA, K>(s, area.template rows<K>(a), [&](int i) {
+    gemm<S, WA, K>(s, area.rows(), area.template row_of<K>(a), [&](int i) {
       constexpr int half = S::outputs / 16;
       return (i < half ? wa : wb) + group_at<N>(area.n / 16 + i % half) * group_bytes<WA, K>;
     });
@@ -278,8 +281,8 @@ DEVICE void gated_tiles(const float *a, const u8 *wa, const float *b, const u8 *
     Area<S, N, T> area(live, block);
     if (area.dead()) return;
     Sums<S> g, u;
-    gemm<S, WA, K>(g, area.template rows<K>(a), area.template groups<WA, K>(wa));
-    gemm<S, WB, K>(u, area.template rows<K>(b), area.template groups<WB, K>(wb));
+    gemm<S, WA, K>(g, area.rows(), area.template row_of<K>(a), area.template groups<WA, K>(wa));
+    gemm<S, WB, K>(u, area.rows(), area.template row_of<K>(b), area.template groups<WB, K>(wb));
     area.template each<1>([&](int t, int n, int i, int j, int v) { y[(long)t * N + n] = Act::of(g.t[i][j].v[v]) * u.t[i][j].v[v]; });
   }
 }

@@ -56,7 +56,7 @@ template <class S, int E, int A, int T> struct Places {
   }
 };
 
-// one(rows, place) for tiles of the rows of expert e: place(i) is the i-th's, and the last one's beyond.
+// one(rows, place) for tiles of the rows of expert e: place(i) is the i-th's, of rows.
 template <class S, int E, int A, int T, class One> DEVICE void tiles_of(const int *id, const int *live, int e, One one) {
   typedef Places<S, E, A, T> P;
   const int n = live_rows<T>(live) * A;
@@ -64,10 +64,13 @@ template <class S, int E, int A, int T, class One> DEVICE void tiles_of(const in
   for (int from = 0; from < n; from += P::chunk) {
     int count = P::add(id, from, n, e), first = 0;
     bool last = from + P::chunk >= n;
-    for (; last ? first < count : first + S::BM <= count; first += S::BM) one(count - first, [=](int i) { return (int)P::list()[first + i < count ? first + i : count - 1]; });
+    for (; last ? first < count : first + S::BM <= count; first += S::BM) one(count - first, [=](int i) { return (int)P::list()[first + i]; });
     if (!last) P::keep(count, count - first);
   }
 }
+
+// Few rows share a weight, so memory is what is waited for: more of it is under way.
+template <class W, int K> constexpr int ahead = K % 128 == 0 && K >= 256 && sizeof(Piece<W>) <= 16 ? 4 : 2;
 
 // Where x has the row of a place: PerSlot, a row each, else one a token.
 template <int A, int K, int PerSlot> DEVICE const float *row_of(const float *x, int place) { return x + (long)(PerSlot ? place : place / A) * K; }
@@ -80,7 +83,7 @@ DEVICE void matmul_each_tiles(const float *x, const int *id, const u8 *w, const 
   int e = block / wide, n0 = block % wide * BN;
   tiles_of<S, E, A, T>(id, live, e, [&](int rows, auto place) {
     Sums<S> s;
-    gemm<S, W, K>(s, [&](int i) { return row_of<A, K, PerSlot>(x, place(i)); },
+    gemm<S, W, K, ahead<W, K>>(s, rows, [&](int i) { return row_of<A, K, PerSlot>(x, place(i)); },
                   [&](int i) { return w + ((long)e * (N / 16) + group_at<N>(n0 / 16 + i)) * group_bytes<W, K>; });
     each_sum<S, 1>([&](int r, int c, int i, int j, int v) {
       if (r < rows && (N % BN == 0 || n0 + c < N)) y[(long)place(r) * N + n0 + c] = s.t[i][j].v[v];
@@ -97,7 +100,7 @@ DEVICE void swiglu_each_tiles(const float *x, const int *id, const u8 *w, const 
   int e = block / wide, n0 = block % wide * S::outputs;
   tiles_of<S, E, A, T>(id, live, e, [&](int rows, auto place) {
     Sums<S> s;
-    gemm<S, W, K>(s, [&](int i) { return row_of<A, K, PerSlot>(x, place(i)); },
+    gemm<S, W, K, ahead<W, K>>(s, rows, [&](int i) { return row_of<A, K, PerSlot>(x, place(i)); },
                   [&](int i) { return w + ((2L * e + i / half) * (F / 16) + group_at<F>(n0 / 16 + i % half)) * group_bytes<W, K>; });
     each_sum<S, 2>([&](int r, int c, int i, int j, int v) {
       if (r < rows && (F % S::outputs == 0 || n0 + c < F)) y[(long)place(r) * F + n0 + c] = Silu::of(s.t[i][j].v[v]) * s.t[i + 1][j].v[v];

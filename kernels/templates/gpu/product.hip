@@ -52,7 +52,7 @@ template <class W, int K, int R> DEVICE void dot(const float *x, const u8 *w, in
         continue;
       }
       float xs[R][W::per];
-      f4 q[R];
+      f4 q[R], *sums = W::scaled ? q : acc;  // without a scale to come, they're added where they belong
       UNROLL for (int r = 0; r < R; r++) {
         const float *at = x + (long)r * K + k;
         if constexpr (W::stride == 1) {
@@ -63,13 +63,11 @@ template <class W, int K, int R> DEVICE void dot(const float *x, const u8 *w, in
         }
         q[r] = f4(0.0f);
       }
-      times<W, 0, R>(f[s], xs, q);
+      times<W, 0, R>(f[s], xs, sums);
       f4 d = f[s].scale() * W::unit, m = f[s].shift() - d * W::bias;
       UNROLL for (int r = 0; r < R; r++) {
         if constexpr (W::scaled) {
           UNROLL for (int i = 0; i < 4; i++) acc[r][i] = fma(d[i], q[r][i], acc[r][i]);
-        } else {
-          acc[r] += q[r];
         }
         if constexpr (W::shifted) {
           float sum = 0;

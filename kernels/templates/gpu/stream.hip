@@ -270,12 +270,12 @@ template <class W, int K, int n, bool all> DEVICE void steps_of(const float *x, 
 template <class W, int K, int Parts> DEVICE void stream(const float *x, const u8 *w, int part, f4 &out) {
   typedef Stream<W> S;
   constexpr int steps = ceil_div(K, S::wide), most = ceil_div(steps, Parts);
-  constexpr int depth = most < 4 ? most : S::wide == 128 ? 2 : 4;  // steps whose loads are under way at once
+  constexpr int depth = most <= 4 ? most : S::wide == 128 ? 2 : 4;  // steps whose loads are under way at once; in a loop four wide ones spill
   constexpr bool all = steps == most * Parts;
   const int l = lane();
   float acc[S::rows];
   UNROLL for (int r = 0; r < S::rows; r++) acc[r] = 0;
-  for (int s0 = 0; s0 + depth <= most; s0 += depth) steps_of<W, K, depth, all>(x, w, part * most + s0, acc);
+  _Pragma("nounroll") for (int s0 = 0; s0 + depth <= most; s0 += depth) steps_of<W, K, depth, all>(x, w, part * most + s0, acc);
   if constexpr (most % depth) steps_of<W, K, most % depth, all>(x, w, part * most + most / depth * depth, acc);
   if constexpr (S::rows == 16) keep_half<2, 8>(acc, l);
   if constexpr (S::rows >= 8) keep_half<1, 4>(acc, l), out += f4{acc[0], acc[1], acc[2], acc[3]};
