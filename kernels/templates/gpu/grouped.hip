@@ -78,7 +78,7 @@ template <int A, int K, int PerSlot> DEVICE const float *row_of(const float *x, 
 template <class W, int E, int A, int K, int N, int PerSlot, int T, int BM, int BN>
 DEVICE void matmul_each_tiles(const float *x, const int *id, const u8 *w, const int *live, float *y, int block) {
   static_assert(N % 16 == 0, "an expert must be whole groups");
-  typedef Shape<BM, BN> S;
+  typedef Shape<K < 256 ? 32 : BM, BN> S;  // the few steps of a short K are mixed, and more rows would spill
   constexpr int wide = ceil_div(N, BN);
   int e = block / wide, n0 = block % wide * BN;
   tiles_of<S, E, A, T>(id, live, e, [&](int rows, auto place) {
@@ -95,7 +95,7 @@ DEVICE void matmul_each_tiles(const float *x, const int *id, const u8 *w, const 
 template <class W, int E, int A, int K, int F, int PerSlot, int T, int BM, int BN>
 DEVICE void swiglu_each_tiles(const float *x, const int *id, const u8 *w, const int *live, float *y, int block) {
   static_assert(F % 16 == 0, "gate and up must be whole groups");
-  typedef Shape<BM, BN, 2> S;
+  typedef Shape<K < 256 ? 32 : BM, BN, 2> S;
   constexpr int wide = ceil_div(F, S::outputs), half = S::outputs / 16;
   int e = block / wide, n0 = block % wide * S::outputs;
   tiles_of<S, E, A, T>(id, live, e, [&](int rows, auto place) {

@@ -46,24 +46,27 @@ DEVICE void gated(const float *a, const u8 *wa, const float *b, const u8 *wb, co
   Place<N, T, Split> p(block);
   int rows = live_rows<T>(live) - p.row;
   if (rows <= 0) return;
-  f4 acc[2 * p.R];
-  UNROLL for (int r = 0; r < 2 * p.R; r++) acc[r] = f4(0.0f);
-  if (p.live()) {
-    dot<WA, K, p.R>(a + (long)p.row * K, wa + p.group * group_bytes<WA, K>, p.part, Split, acc);
-    dot<WB, K, p.R>(b + (long)p.row * K, wb + p.group * group_bytes<WB, K>, p.part, Split, acc + p.R);
-  }
-  // Gate and value of an output come to the same thread: they're 16 R sums apart.
-  UNROLL for (int i = 0; i < 2 * p.R; i++) UNROLL for (int j = 0; j < 4; j++) acc[i][j] = warp_sum<4>(acc[i][j]);
-  static SHARED float part[warps][2 * p.R][16];
-  if (lane() < 4) UNROLL for (int i = 0; i < 2 * p.R; i++) UNROLL for (int j = 0; j < 4; j++) part[warp()][i][lane() * 4 + j] = acc[i][j];
-  barrier();
-  if (!p.live()) return;
-  int set = warp() / Split * Split;
-  for (int i = thread() % (Split * warp_size); i < p.R * 16; i += Split * warp_size) {
-    float g = 0, u = 0;
-    UNROLL for (int q = 0; q < Split; q++) g += part[set + q][i / 16][i % 16], u += part[set + q][p.R + i / 16][i % 16];
-    int n = p.group * 16 + i % 16, t = p.row + i / 16;
-    if (i / 16 < rows && n < N) y[(long)t * N + n] = Act::of(g) * u;
+  constexpr int R = p.R == 8 && (K % 32 || __is_same(WA, F32) || __is_same(WB, F32)) ? 4 : p.R;  // else registers run out
+  UNROLL for (int h = 0; h < p.R; h += R) {
+    f4 acc[2 * R];
+    UNROLL for (int r = 0; r < 2 * R; r++) acc[r] = f4(0.0f);
+    if (p.live()) {
+      dot<WA, K, R>(a + (long)(p.row + h) * K, wa + p.group * group_bytes<WA, K>, p.part, Split, acc);
+      dot<WB, K, R>(b + (long)(p.row + h) * K, wb + p.group * group_bytes<WB, K>, p.part, Split, acc + R);
+    }
+    // Gate and value of an output come to the same thread: they're 16 R sums apart.
+    UNROLL for (int i = 0; i < 2 * R; i++) UNROLL for (int j = 0; j < 4; j++) acc[i][j] = warp_sum<4>(acc[i][j]);
+    static SHARED float part[warps][2 * R][16];
+    if (h) barrier();
+    if (lane() < 4) UNROLL for (int i = 0; i < 2 * R; i++) UNROLL for (int j = 0; j < 4; j++) part[warp()][i][lane() * 4 + j] = acc[i][j];
+    barrier();
+    int set = warp() / Split * Split;
+    for (int i = thread() % (Split * warp_size); i < R * 16; i += Split * warp_size) {
+      float g = 0, u = 0;
+      UNROLL for (int q = 0; q < Split; q++) g += part[set + q][i / 16][i % 16], u += part[set + q][R + i / 16][i % 16];
+      int n = p.group * 16 + i % 16, t = h + i / 16;
+      if (t < rows && n < N) y[(long)(p.row + t) * N + n] = Act::of(g) * u;
+    }
   }
 }
 
