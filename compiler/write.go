@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	"hipc/codegen"
+	"hipc/fusion"
 	"hipc/ir"
 	"hipc/kernels"
 	"hipc/runtime/plan"
@@ -167,13 +168,14 @@ func (c *compilation) textFiles() (tok, chat, gen []byte, err error) {
 	return files.FromHF(os.DirFS(dir))
 }
 
-// graphText is graph.txt: the lowered graph, and each bucket's as it was fused.
+// graphText is graph.txt: the lowered graph, each bucket's as it was fused, and the rules that say what the fused ops are.
 func (c *compilation) graphText() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# --- lowered\n%s", c.lowered)
 	for _, g := range c.buckets {
 		fmt.Fprintf(&b, "# --- %s\n%s", g.Name, g.model)
 	}
+	fmt.Fprintf(&b, "# --- rules\n%s", fusion.Text())
 	return b.String()
 }
 

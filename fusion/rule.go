@@ -83,6 +83,9 @@ var loaded = sync.OnceValue(func() ruleSet {
 	return s
 })
 
+// Text is fuse.rules: what each fused op computes.
+func Text() string { return fuseText }
+
 // ParseRules reads a file of rules of one kind. The error lists every mistake with its place.
 func ParseRules(kind, file, text string) ([]*Rule, error) {
 	f, err := syntax.Parse(file, text, syntax.Pos{File: file, Line: 1, Col: 1})

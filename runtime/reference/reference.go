@@ -46,7 +46,7 @@ func Open(a *runtime.Artifact, context int) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.graph, err = parse(a.Plan.Model, string(text)); err != nil {
+	if m.graph, err = build(a.Plan.Model, string(text), lowered, &ir.Builder{}); err != nil {
 		return nil, fmt.Errorf("%s: %w", a.Dir, err)
 	}
 	b, unmap, err := a.MapWeights()
@@ -66,29 +66,38 @@ func Open(a *runtime.Artifact, context int) (*Model, error) {
 	return m, nil
 }
 
-// parse reads the lowered model out of graph.txt.
-func parse(name, text string) (*ir.Model, error) {
+// build reads a model out of a section of graph.txt.
+func build(name, text, part string, b *ir.Builder) (*ir.Model, error) {
+	body, line, err := sectionOf(text, part)
+	if err != nil {
+		return nil, err
+	}
+	f, err := syntax.Parse(graphFile, body, syntax.Pos{File: graphFile, Line: line, Col: 1})
+	if err != nil {
+		return nil, oneLine(err)
+	}
+	m, err := b.Build(name, f)
+	if err != nil {
+		return nil, oneLine(err)
+	}
+	unfold(m)
+	return m, nil
+}
+
+// sectionOf cuts a section out of graph.txt, and says in which line it begins.
+func sectionOf(text, part string) (body string, line int, err error) {
 	at, line := 0, 1
 	for l := range strings.Lines(text) {
 		at, line = at+len(l), line+1
-		if strings.TrimSpace(l) == section+lowered {
+		if strings.TrimSpace(l) == section+part {
 			body := text[at:]
 			if i := strings.Index("\n"+body, "\n"+section); i >= 0 {
 				body = body[:i]
 			}
-			f, err := syntax.Parse(graphFile, body, syntax.Pos{File: graphFile, Line: line, Col: 1})
-			if err != nil {
-				return nil, oneLine(err)
-			}
-			m, err := (&ir.Builder{}).Build(name, f)
-			if err != nil {
-				return nil, oneLine(err)
-			}
-			unfold(m)
-			return m, nil
+			return body, line, nil
 		}
 	}
-	return nil, fmt.Errorf("%s has no section %q: compile the model again", graphFile, section+lowered)
+	return "", 0, fmt.Errorf("%s has no section %q: compile the model again", graphFile, section+part)
 }
 
 // oneLine takes the excerpt with the caret off: an artifact isn't a text that its reader has written.
