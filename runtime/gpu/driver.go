@@ -56,6 +56,7 @@ const (
 	jitErrorLog       = 5 // options of a module's loading
 	jitErrorLogBytes  = 6
 	statusNoDevice    = 100
+	statusBadDevice   = 101 // what HIP of ROCm 5 says when it begins and finds none
 	statusNotReady    = 600
 )
 
@@ -166,7 +167,7 @@ func (l *Library) Find(symbol string) (Proc, error) {
 
 // cards initialises the library and lists the cards. That there is none is an error.
 func (l *Library) cards() ([]Card, error) {
-	if status := int32(l.Result(l.procs[Init], 0)); status == statusNoDevice {
+	if status := int32(l.Result(l.procs[Init], 0)); status == statusNoDevice || status == statusBadDevice {
 		return nil, &runtime.DeviceError{Err: &absent{fmt.Sprintf("no %s card: the driver is there and sees none (%v)", l.Vendor, l.failure(l.procs[Init], status))}}
 	} else if status != 0 {
 		return nil, l.failure(l.procs[Init], status)
@@ -233,6 +234,9 @@ type Error struct {
 func (e *Error) Error() string {
 	if e.Name == "" {
 		return fmt.Sprintf("%s: status %d of the %s driver", e.Call, e.Status, e.Vendor)
+	}
+	if e.Text == e.Name || e.Text == "" {
+		return e.Call + ": " + e.Name
 	}
 	return fmt.Sprintf("%s: %s (%s)", e.Call, e.Name, e.Text)
 }

@@ -1,0 +1,98 @@
+package hip
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"hipc/runtime/gpu"
+)
+
+// realLibrary finds AMD's own library, of whatever version: what HIPC_LIBAMDHIP64 names, or what is installed.
+func realLibrary(t *testing.T) string {
+	t.Helper()
+	if name := os.Getenv("HIPC_LIBAMDHIP64"); name != "" {
+		return name
+	}
+	for _, pattern := range []string{"/usr/lib/*/libamdhip64.so.[5-9]", "/opt/rocm*/lib/libamdhip64.so.[5-9]"} {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[len(found)-1]
+		}
+	}
+	t.Skip("no libamdhip64 is installed (apt install libamdhip64-5), and HIPC_LIBAMDHIP64 names none")
+	return ""
+}
+
+// TestRealLibrary: AMD's library has each call that we make, and says by its own name that there's no card; where there is one, it is a
+// card, or the library is of a version that is refused.
+func TestRealLibrary(t *testing.T) {
+	real := driver
+	real.Libraries = []string{realLibrary(t)}
+	cards, err := gpu.Cards(&real) // finds all symbols first
+	switch {
+	case err == nil:
+		for _, c := range cards {
+			if !strings.HasPrefix(c.Target, "gfx") || c.Name == "" || c.Units < 1 {
+				t.Errorf("a card is described as %+v", c)
+			}
+		}
+	case strings.HasPrefix(err.Error(), "no AMD card: the driver is there and sees none (hipInit: hipError"):
+	case strings.Contains(err.Error(), "want HIP 6 to 7"):
+	default:
+		t.Error(err)
+	}
+	t.Logf("%s: %v %v", real.Libraries[0], cards, err)
+}
+
+// TestNode: hipKernelNodeParams has its members where hip_runtime_api.h has them.
+func TestNode(t *testing.T) {
+	b := unsafe.Slice((*byte)(node(&gpu.Node{Function: 0x11, Grid: 0x22, Block: 0x33, Shared: 0x44, Params: 0x55})), 64)
+	for at, want := range map[int]byte{0: 0x33, 4: 1, 8: 1, 24: 0x11, 32: 0x22, 36: 1, 40: 1, 48: 0x55, 56: 0x44} {
+		if b[at] != want {
+			t.Errorf("byte %d is %#x, want %#x", at, b[at], want)
+		}
+		b[at] = 0
+	}
+	for i, c := range b {
+		if c != 0 {
+			t.Errorf("byte %d is %#x, want 0", i, c)
+		}
+	}
+}
+
+// TestPretend: which version of the instructions a target is, as ROCm's variable says it.
+func TestPretend(t *testing.T) {
+	for target, want := range map[string]string{"gfx1100": "11.0.0", "gfx1151": "11.5.1", "gfx90a": "9.0.10", "sm_90": ""} {
+		t.Setenv(override, "")
+		if pretend(target); os.Getenv(override) != want {
+			t.Errorf("%s: %q, want %q", target, os.Getenv(override), want)
+		}
+	}
+	t.Setenv(override, "10.3.0")
+	if pretend("gfx1100"); os.Getenv(override) != "10.3.0" {
+		t.Error("what the user has set is gone")
+	}
+}
+
+func TestNoLibrary(t *testing.T) {
+	absent := driver
+	for name, want := range map[string]string{
+		"libhipc-absent.so.6": "no AMD driver: libhipc-absent.so.6 isn't there; install the driver, or compile the model with --target cpu",
+		"libc.so.6":           "the AMD driver doesn't fit: libc.so.6 has no hipInit, want that of ROCm 6 or 7",
+	} {
+		absent.Libraries = []string{name}
+		if _, err := gpu.Open(&absent, gpu.Options{}); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+func TestCode(t *testing.T) {
+	for _, b := range []string{"", "\x7fELF", "//\n.version 8.0\n.target sm_90\n"} {
+		if _, err := code([]byte(b)); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v, want one line", b, err)
+		}
+	}
+}
