@@ -22,6 +22,9 @@ var functions = &language{
 var launches = &language{
 	head: func(e Entry) string {
 		var b strings.Builder
+		if e.LDS > 64<<10 {
+			b.WriteString("LARGE_")
+		}
 		fmt.Fprintf(&b, "KERNEL(%s, %d", e.Name, max(e.Block, 1))
 		for i := range e.operands() {
 			fmt.Fprintf(&b, ", void *a%d", i)

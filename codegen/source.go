@@ -17,6 +17,7 @@ import (
 type Entry struct {
 	Name  string // also the step's Kernel: a name in C
 	Block int    // threads a block, on a GPU
+	LDS   int    // bytes a block is given
 	Parts []EntryPart
 }
 

@@ -242,6 +242,7 @@ func (p *placer) step(group []*ir.Node, number int, names map[*ir.Value]string, 
 		s.Grid += c.Grid
 		s.Block = max(s.Block, c.Block)
 		s.LDS = max(s.LDS, c.LDS)
+		entry.LDS = s.LDS
 		for _, r := range c.Reals {
 			p.reals[r.Name] = codegen.Real(r)
 		}

@@ -228,7 +228,7 @@ func entriesOf(all []*kernelCase) (entries []codegen.Entry, reals []codegen.Real
 		}
 		instances[c.choice.Inst] = c
 		c.kernel = fmt.Sprintf("case_%d", len(entries))
-		entries = append(entries, codegen.Entry{Name: c.kernel, Block: c.choice.Block, Parts: []codegen.EntryPart{{
+		entries = append(entries, codegen.Entry{Name: c.kernel, Block: c.choice.Block, LDS: c.choice.LDS, Parts: []codegen.EntryPart{{
 			Inst: c.choice.Inst, Header: c.row.Header, Args: c.operands(), Grid: c.choice.Grid}}})
 		for _, r := range c.choice.Reals {
 			reals = append(reals, codegen.Real(r))

@@ -107,7 +107,7 @@ template <int DK, class In> struct ChunkMaker {
     }
     UNROLL for (int e = 0; e < 8; e++) {
       int row = Tile::row(Tile::slot(e)), col = Tile::col(e), i = i0 + row, j = j0 + col;
-      float fade = i >= j ? exponential(b.c[i] - b.c[j]) : 0, x = i > j ? b.beta[i] * fade * a.v[e] : 0;
+      float fade = i >= j ? exponential(b.c[i] - b.c[j]) : 0, x = b.beta[i] * fade * a.v[e];  // of which the diagonal isn't read
       b.p[w][row * b.lt + col] = (f16)(fade * p.v[e]);
       if (w == 1) b.minus_a[row * b.lt + col] = (f16)-x;
       else m.a[w / 2][col][row] = x;

@@ -13,12 +13,14 @@
 
 // An entry: KERNEL(name, threads, void *a0, void *a1) { matmul<...>(Arg{a0}, Arg{a1}, block); }
 #if defined(__NVPTX__)
-// Two blocks a processor, unless they're huge: one may then work while the other waits at a barrier.
-#define HIPC_BOUNDS(threads) __attribute__((launch_bounds(threads, (threads) <= 512 ? 2 : 1)))
+#define HIPC_BOUNDS(threads, blocks) __attribute__((launch_bounds(threads, blocks)))
 #else
-#define HIPC_BOUNDS(threads) __attribute__((amdgpu_flat_work_group_size(threads, threads)))
+#define HIPC_BOUNDS(threads, blocks) __attribute__((amdgpu_flat_work_group_size(threads, threads)))
 #endif
-#define KERNEL(name, threads, ...) extern "C" __attribute__((global)) HIPC_BOUNDS(threads) void name(__VA_ARGS__)
+// Two blocks a processor, unless they're huge: one may then work while the other waits at a barrier.
+#define KERNEL(name, threads, ...) extern "C" __attribute__((global)) HIPC_BOUNDS(threads, (threads) <= 512 ? 2 : 1) void name(__VA_ARGS__)
+// One whose block takes more than 64 KiB of shared memory: what it keeps in registers is as much, and it may have all of them.
+#define LARGE_KERNEL(name, threads, ...) extern "C" __attribute__((global)) HIPC_BOUNDS(threads, 1) void name(__VA_ARGS__)
 
 // A real number as a template argument: HIPC_REAL(eps, 1e-05), then rmsnorm<..., eps, ...>.
 #define HIPC_REAL(name, literal)            \
