@@ -66,14 +66,20 @@ DEVICE bool attended(const float *q, const int *pos, const int *table, int *tick
     UNROLL for (int i = 0; i < 8; i++) acc[g][i] = 0;
   }
   UNROLL for (int i = 0; i < N; i++) sum[i] = 0, most[i] = hidden;
-  for (int from = begin; from < end; from += step) {  // alike in all lanes
-    h8 ks[ahead], vs[ahead];
-    float score[ahead][N];
+  h8 nextk[ahead], nextv[ahead];
+  auto fetch = [&](int from) {
     UNROLL for (int a = 0; a < ahead; a++) {
       int key = from + (a * W + warp()) * keys + lane() / L;
       const f16 *k = pages.k(head, key < end ? key : end - 1) + d;
-      ks[a] = in ? *(const h8 *)k : h8(0), vs[a] = in ? *(const h8 *)(k + pages.keys) : h8(0);
+      nextk[a] = in ? *(const h8 *)k : h8(0), nextv[a] = in ? *(const h8 *)(k + pages.keys) : h8(0);
     }
+  };
+  fetch(begin);
+  for (int from = begin; from < end; from += step) {  // alike in all lanes
+    h8 ks[ahead], vs[ahead];
+    float score[ahead][N];
+    UNROLL for (int a = 0; a < ahead; a++) ks[a] = nextk[a], vs[a] = nextv[a];
+    if (from + step < end) fetch(from + step);
     UNROLL for (int a = 0; a < ahead; a++) {
       bool seen = from + (a * W + warp()) * keys + lane() / L < end;
       float s[Q];
@@ -131,23 +137,28 @@ DEVICE bool attended(const float *q, const int *pos, const int *table, int *tick
     UNROLL for (int w = 0; w < W; w++) top[g] = greater(peaks[w][g], top[g]);
     UNROLL for (int w = 0; w < W; w++) all[g] = fma(totals[w][g], exponential(peaks[w][g] - top[g]), all[g]);
   }
-  static SHARED float outs[W][D];
+  constexpr int round = 512 / D < 1 ? 1 : 512 / D < Q ? 512 / D : Q;  // heads that meet in shared memory at once
+  static SHARED float outs[W][round][D];
   float *whole = attention_memory<Q * D>();
   float *mine = scratch + (long)(set * splits + split) * Q * D, *marks = scratch + (long)H * splits * D + (long)set * splits * Q * 2;
-  UNROLL for (int g = 0; g < Q; g++) {
-    float fade = exponential(peaks[warp()][g] - top[g]);
-    if (lane() < wide) {
-      store4(&outs[warp()][d], f4{acc[g][0], acc[g][1], acc[g][2], acc[g][3]} * fade);
-      store4(&outs[warp()][d + 4], f4{acc[g][4], acc[g][5], acc[g][6], acc[g][7]} * fade);
+  UNROLL for (int g = 0; g < Q; g++)
+    if (thread() == 0 && active > 1) marks[(split * Q + g) * 2] = top[g], marks[(split * Q + g) * 2 + 1] = all[g];
+  UNROLL for (int g0 = 0; g0 < Q; g0 += round) {
+    UNROLL for (int g = g0; g < g0 + round && g < Q; g++) {
+      float fade = exponential(peaks[warp()][g] - top[g]);
+      if (lane() < wide) {
+        store4(&outs[warp()][g - g0][d], f4{acc[g][0], acc[g][1], acc[g][2], acc[g][3]} * fade);
+        store4(&outs[warp()][g - g0][d + 4], f4{acc[g][4], acc[g][5], acc[g][6], acc[g][7]} * fade);
+      }
     }
     barrier();
-    for (int i = thread(); i < D; i += W * warp_size) {
-      float a = 0;
-      UNROLL for (int w = 0; w < W; w++) a += outs[w][i];
-      if (active == 1) whole[g * D + i] = over(a, all[g]);
-      else mine[g * D + i] = a;
-    }
-    if (thread() == 0 && active > 1) marks[(split * Q + g) * 2] = top[g], marks[(split * Q + g) * 2 + 1] = all[g];
+    UNROLL for (int g = g0; g < g0 + round && g < Q; g++)
+      for (int i = thread(); i < D; i += W * warp_size) {
+        float a = 0;
+        UNROLL for (int w = 0; w < W; w++) a += outs[w][g - g0][i];
+        if (active == 1) whole[g * D + i] = over(a, all[g]);
+        else mine[g * D + i] = a;
+      }
     barrier();
   }
   if (active == 1) return true;

@@ -189,11 +189,11 @@ DEVICE void gdn_norm_rotate(const float *x, const float *b, const float *na, con
   static SHARED Boxes boxes;
   gdn<HK, HV, DK, DV, Eps, Scale, 1>(x, b, na, a, dt, pos, live, y, S, block);
   const int u = block / parts;
-  if (!last_block(ticket + u, parts) || warp() > 0) return;
   const bool in = 4 * lane() < unit;
   const int at = u * unit + (in ? 4 * lane() : 4 * lane() % unit);
   Turns<G> turns;
-  turns.load(r + at / G * rotation_bytes<G>);
+  if (warp() == 0) turns.load(r + at / G * rotation_bytes<G>);  // in all blocks: it's there by when one knows to be the last
+  if (!last_block(ticket + u, parts) || warp() > 0) return;
   f4 v = turns.apply(gated_norm_four<DV, G, NormEps>(y, w, z, at), boxes.box[0]);
   if (in) store4(y + at, v);
 }

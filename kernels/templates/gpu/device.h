@@ -256,12 +256,12 @@ template <int Threads> DEVICE float block_sum(float x) {
 }
 
 // The last block of a launch to come here gets true, in all threads; what the others have written is there for it. The ticket is 0
-// before and after. Nobody waits.
+// before and after. Nobody waits. The fence of one thread behind the barrier is one for all that the block has written.
 DEVICE bool last_block(int *ticket, int blocks) {
   static SHARED int last;
-  fence();
   barrier();
   if (thread() == 0) {
+    fence();
     last = atomic_add(ticket, 1) == blocks - 1;
     if (last) *ticket = 0;
   }

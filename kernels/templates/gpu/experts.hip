@@ -69,10 +69,10 @@ DEVICE void swiglu_each(const float *x, const int *id, const u8 *w, const int *l
 // The block that ends last of a rotation's group of outputs turns it, from y to y. r, ticket and y are the group's; G / 16 blocks make it.
 template <int G> DEVICE void rotate_last(const u8 *r, int *ticket, float *y) {
   static SHARED Boxes boxes;
-  if (!last_block(ticket, G / 16) || warp() > 0) return;
   const int at = 4 * lane() % G;
   Turns<G> turns;
-  turns.load(r);
+  if (warp() == 0) turns.load(r);  // in all blocks: it's there by when one knows to be the last
+  if (!last_block(ticket, G / 16) || warp() > 0) return;
   f4 v = turns.apply(load4(y + at), boxes.box[0]);
   if (4 * lane() < G) store4(y + at, v);
 }

@@ -32,25 +32,33 @@ template <int R, int D, int T> DEVICE void softmax(const float *x, const int *li
 
 // The K greatest of x[E], the lower index first among equals: put(k, index, value). Ids are always in range and distinct, whatever x holds:
 // NaN comes last. All threads of the block. A value's place is the number of those before it: with every value in shared memory that's E
-// comparisons a thread and no rounds that wait for each other. Where that's too many, the greatest below the one before, K times.
+// comparisons a thread and no rounds that wait for each other. A value before mine counts if it's as great, one behind me if it's greater:
+// of a number, above mine - 1 and above mine, so one comparison does. As floats, with the index looked at where they're equal, it took 11.8 µs
+// of 256 on an H100. Where E is too great, the greatest below the one before, K times.
 template <int E, int K, class Put> DEVICE void topk_row(const float *x, Put put) {
   static_assert(K <= E, "there are fewer values than are wanted");
   constexpr int most = 1024;
   if constexpr (E <= most) {
-    static SHARED float all[ceil_div(E, 4) * 4];
-    for (int i = thread(); i < ceil_div(E, 4) * 4; i += 256) {
-      float v = i < E ? x[i] : -__builtin_inff();
-      all[i] = v == v ? v : -__builtin_inff();
+    constexpr int whole = ceil_div(E, warp_size) * warp_size;
+    static SHARED u32 all[whole];
+    for (int i = thread(); i < whole; i += 256) {
+      float v = i < E ? x[i] : 0;
+      all[i] = i >= E ? 0 : v == v ? ordered(v) : 1;
     }
     barrier();
-    for (int e = thread(); e < E; e += 256) {
-      float mine = all[e];
+    for (int from = warp() * warp_size; from < whole; from += 256) {  // 32 values of a warp, one a lane
+      const u32 mine = all[from + lane()];
       int place = 0;
-      for (int i = 0; i < E; i += 4) {
-        f4 v = load4(all + i);
-        UNROLL for (int j = 0; j < 4; j++) place += v[j] > mine || (v[j] == mine && i + j < e);
-      }
-      if (place < K) put(place, e, x[e]);
+      auto count = [&](int i, u32 above) {
+        UNROLL for (int k = 0; k < warp_size; k += 4) {
+          w4 v = *(const w4 *)(all + i + k);
+          UNROLL for (int j = 0; j < 4; j++) place += v[j] > above;
+        }
+      };
+      for (int i = 0; i < from; i += warp_size) count(i, mine - 1);
+      UNROLL for (int k = 0; k < warp_size; k++) place += all[from + k] > mine - (k < lane());
+      for (int i = from + warp_size; i < whole; i += warp_size) count(i, mine);
+      if (place < K && from + lane() < E) put(place, from + lane(), x[from + lane()]);
     }
     barrier();
   } else {

@@ -4,12 +4,29 @@
 
 namespace hipc {
 
-// y may be x. All threads of the block.
+// y may be x. All threads of the block. The weights are under way with the row: nothing waits for them behind the sum.
 template <int D, class Eps, int Threads = 256> DEVICE void rmsnorm_row(const float *x, const float *w, float *y) {
-  float sum = 0;
-  for (int i = thread(); i < D; i += Threads) sum = fma(x[i], x[i], sum);
+  constexpr int each = ceil_div(D, Threads), held = each <= 24 ? each : 0;  // of a row that registers can hold
+  float sum = 0, xs[held + 1], ws[held + 1];
+  if constexpr (held > 0) {
+    UNROLL for (int j = 0; j < held; j++) {
+      int i = thread() + j * Threads;
+      bool in = D % Threads == 0 || i < D;
+      xs[j] = in ? x[i] : 0, ws[j] = in ? w[i] : 0;
+    }
+    UNROLL for (int j = 0; j < held; j++) sum = fma(xs[j], xs[j], sum);
+  } else {
+    for (int i = thread(); i < D; i += Threads) sum = fma(x[i], x[i], sum);
+  }
   float r = inverse(root(block_sum<Threads>(sum) / D + (float)Eps::value));
-  for (int i = thread(); i < D; i += Threads) y[i] = x[i] * r * w[i];
+  if constexpr (held > 0) {
+    UNROLL for (int j = 0; j < held; j++) {
+      int i = thread() + j * Threads;
+      if (D % Threads == 0 || i < D) y[i] = xs[j] * r * ws[j];
+    }
+  } else {
+    for (int i = thread(); i < D; i += Threads) y[i] = x[i] * r * w[i];
+  }
 }
 
 // x[T, R, D]: R rows (heads) a token, one w[D] for all. Grid T R.

@@ -5,12 +5,13 @@
 
 namespace hipc {
 
-// A logit and its index as one number that is greater when the logit is, or the index lower. 0 for NaN.
-DEVICE u64 ranked(float x, int i) {
+// A number that is greater when the float is.
+DEVICE u32 ordered(float x) {
   u32 bits = __builtin_bit_cast(u32, x);
-  u32 order = bits >> 31 ? ~bits : bits | 0x80000000u;
-  return x == x ? (u64)order << 32 | (u32)~i : 0;
+  return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
+// A logit and its index as one number that is greater when the logit is, or the index lower. 0 for NaN.
+DEVICE u64 ranked(float x, int i) { return x == x ? (u64)ordered(x) << 32 | (u32)~i : 0; }
 DEVICE int index_of(u64 rank) { return rank ? (int)~(u32)rank : 0; }
 
 template <int mask> DEVICE u64 swap(u64 x) { return (u64)(u32)swap<mask>((int)(x >> 32)) << 32 | (u32)swap<mask>((int)(u32)x); }
