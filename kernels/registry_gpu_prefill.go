@@ -29,11 +29,11 @@ func gpuPrefill() []Kernel {
 				" and D % 128 == 0")
 		}
 	}
-	for _, c := range []struct{ columns, block, targets string }{{"64", "256", "gfx*"}, {"32", "192", "sm_*"}} {
+	for _, f := range []struct{ targets, bytes string }{{"gfx*", "256*(DK+8) + 12800 + 80*DK"}, {"sm_*", "256*(DK+8) + 12816"}} {
+		// 32 columns a block would be faster alone, but 256 threads share a launch with a product.
 		row := func(op, sig, inst string) {
-			list = append(list, Kernel{Op: op, Sig: sig, Cells: "pos live", Inst: inst + ", " + c.columns + ", T>", Header: "delta_chunk.hip",
-				Grid: "HV * DV / " + c.columns, Block: c.block, LDS: "256 * (DK+8) + 12800", Targets: c.targets, Rounds: true,
-				Where: "T >= 32 and S == 1 and DK % 64 == 0 and DK <= 128 and HV % HK == 0 and DV % " + c.columns + " == 0"})
+			list = append(list, Kernel{Op: op, Sig: sig, Cells: "pos live", Inst: inst + ", 64, T>", Header: "delta_chunk.hip", Grid: "HV * DV / 64", Block: "256",
+				LDS: f.bytes, Targets: f.targets, Where: "T >= 32 and S == 1 and DK % 64 == 0 and DK <= 128 and DV % 64 == 0 and HV % HK == 0", Rounds: true})
 		}
 		row("delta_rule", "act[HK,DK], act[HK,DK], act[HV,DV], act[HV], act[HV] -> act[HV,DV]", "delta_rule_chunked<HK, HV, DK, DV")
 		row("gdn", projected+" -> act[HV,DV]", "gdn_chunked<HK, HV, DK, DV, eps, scale")

@@ -32,9 +32,16 @@ template <int DK> struct ChunkBuffer {
 template <int DK> struct ChunkMemory {
   ChunkBuffer<DK> buffer[2];
   float a[2][16][20];  // A's blocks on the diagonal, column by column
+  // The keys of the chunk that is met, the other way round, where matrix units can't read them so by themselves.
+  static constexpr int lk = 40;
+  f16 across[across_is_free ? 8 : DK * lk];
 };
 
 constexpr int chunk_rows = 32, chunk_makers = 4;
+
+template <bool x> struct Always {
+  static constexpr bool value = x;
+};
 
 // Sums of 16 numbers over the lanes of a warp in 16 exchanges: lane l gets that of v[l % 16]. One after another they'd be 80.
 template <int n = 16> DEVICE float warp_sums(float (&v)[16]) {
@@ -59,11 +66,19 @@ template <int DK, class In> struct ChunkMaker {
   float beta, g;
 
   DEVICE void load(int t0) {
-    UNROLL for (int r = 0; r < each; r++) UNROLL for (int i = 0; i < words; i++) {
-      int t = t0 + w * each + r, d = 2 * lane() + 64 * i;
-      bool there = t < rows;
-      q[r][i] = there ? *(const f2 *)(in.q(t) + d) : f2(0.0f), k[r][i] = there ? *(const f2 *)(in.k(t) + d) : f2(0.0f);
-    }
+    const int from = t0 + w * each;
+    auto get = [&](auto all) {  // a loop for whole chunks: a branch for each load would cost more than the load
+      UNROLL for (int r = 0; r < each; r++) {
+        bool there = all.value || from + r < rows;
+        const f2 *qt = (const f2 *)in.q(from + r), *kt = (const f2 *)in.k(from + r);
+        UNROLL for (int i = 0; i < words; i++) {
+          u32 d = lane() + 32 * i;
+          q[r][i] = there ? qt[d] : f2(0.0f), k[r][i] = there ? kt[d] : f2(0.0f);
+        }
+      }
+    };
+    if (from + each <= rows) get(Always<true>());
+    else get(Always<false>());
   }
   DEVICE void load_gates(int t0) {
     int t = t0 + lane();
@@ -93,6 +108,14 @@ template <int DK, class In> struct ChunkMaker {
         *(u32 *)(b.q + at) = pair<f16>(q[r][i][0] * qby, q[r][i][1] * qby), *(u32 *)(b.k + at) = pair<f16>(k[r][i][0] * kby, k[r][i][1] * kby);
       }
     }
+  }
+
+  DEVICE void turn(ChunkMemory<DK> &m, const ChunkBuffer<DK> &b) {
+    if constexpr (!across_is_free)
+      for (int d = w; d < DK / 16; d += chunk_makers) UNROLL for (int j = 0; j < 2; j++) {
+        Cols<f16> k = load_cols_across(b.k + 16 * j * b.ld + 16 * d, b.ld);
+        store_cols(m.across + 16 * d * m.lk + 16 * j, m.lk, k);
+      }
   }
 
   // Three warps: blocks 00, 10 and 11 of A and of P.
@@ -131,26 +154,42 @@ template <int DK, class In> struct ChunkMaker {
   }
 };
 
-// The warps that keep S: 16 columns each, from `column` on. put(t, column, value).
+// The warps that keep S: 16 columns each, from `column` on. put(t, c, more, lanes, value): row t + more, column c + lanes.
 template <int DK, int DV, class In, class Put> struct ChunkKeeper {
   const In &in;
   const int rows, column;
   Put put;
   Tile s[DK / 16], r[2], o[2], v[2];  // rows are columns of S; columns are those of K, or tokens
 
-  DEVICE float *place(float *S, int tile, int i) const { return S + (long)(tile * 16 + Tile::col(i)) * DV + column + Tile::row(Tile::slot(i)); }
+  // Where its columns are in a row of S or of values: one number for a lane, so that the rest of an address is known to all.
+  DEVICE u32 lane_row() const { return column + Tile::row(0); }
+  template <class Each> DEVICE void each_of_state(Each each) const {
+    UNROLL for (int d = 0; d < DK / 16; d++) UNROLL for (int i = 0; i < 8; i++)
+      each(d, i, (long)(d * 16 + Tile::col0(i)) * DV + 8 * Tile::slot(i), Tile::lane_col() * DV + lane_row());
+  }
   DEVICE void load(const float *S, bool fresh) {
-    UNROLL for (int d = 0; d < DK / 16; d++) UNROLL for (int i = 0; i < 8; i++) s[d].v[i] = fresh ? 0 : *place((float *)S, d, i);
+    UNROLL for (int d = 0; d < DK / 16; d++) s[d].v = f8(0.0f);
+    if (!fresh) each_of_state([&](int d, int i, long at, u32 lanes) { s[d].v[i] = (S + at)[lanes]; });
   }
   DEVICE void store(float *S) const {
-    UNROLL for (int d = 0; d < DK / 16; d++) UNROLL for (int i = 0; i < 8; i++) *place(S, d, i) = s[d].v[i];
+    each_of_state([&](int d, int i, long at, u32 lanes) { (S + at)[lanes] = s[d].v[i]; });
   }
 
+  // each(j, i, t, lanes): element i of tile j belongs to token t + Tile::lane_col(); those of live tokens.
+  template <class Each> DEVICE void each_token(int t0, Each each) const {
+    auto go = [&](auto all) {
+      UNROLL for (int j = 0; j < 2; j++) UNROLL for (int i = 0; i < 8; i++) {
+        int t = t0 + 16 * j + Tile::col0(i);
+        if (all.value || t + (int)Tile::lane_col() < rows) each(j, i, t);
+      }
+    };
+    if (t0 + chunk_rows <= rows) go(Always<true>());
+    else go(Always<false>());
+  }
   DEVICE void load_values(int t0) {
-    UNROLL for (int j = 0; j < 2; j++) UNROLL for (int i = 0; i < 8; i++) {
-      int t = t0 + 16 * j + Tile::col(i);
-      v[j].v[i] = t < rows ? in.v(t)[column + Tile::row(Tile::slot(i))] : 0;
-    }
+    UNROLL for (int j = 0; j < 2; j++) v[j].v = f8(0.0f);
+    const u32 lanes = Tile::lane_col() * (u32)(in.v(1) - in.v(0)) + lane_row();
+    each_token(t0, [&](int j, int i, int t) { v[j].v[i] = (in.v(t) + 8 * Tile::slot(i))[lanes]; });
   }
 
   // r = beta (V - e^c K S), o = e^c Q S.
@@ -181,13 +220,10 @@ template <int DK, int DV, class In, class Put> struct ChunkKeeper {
       if (j == 0) multiply(r[1], left, load_cols(b.minus_a, b.lt)), multiply(o[0], left, load_cols(b.p[0], b.lt)), multiply(o[1], left, load_cols(b.p[1], b.lt));
       else multiply(o[1], left, load_cols(b.p[2], b.lt));
     }
-    UNROLL for (int j = 0; j < 2; j++) UNROLL for (int i = 0; i < 8; i++) {
-      int t = t0 + 16 * j + Tile::col(i);
-      if (t < rows) put(t, column + Tile::row(Tile::slot(i)), o[j].v[i]);
-    }
+    each_token(t0, [&](int j, int i, int t) { put(t, 8 * Tile::slot(i), Tile::lane_col(), lane_row(), o[j].v[i]); });
   }
 
-  DEVICE void update(const ChunkBuffer<DK> &b) {
+  DEVICE void update(const ChunkMemory<DK> &m, const ChunkBuffer<DK> &b) {
     const float last = b.up[31];
     Rows<f16> left[2];
     UNROLL for (int j = 0; j < 2; j++) {
@@ -196,7 +232,9 @@ template <int DK, int DV, class In, class Put> struct ChunkKeeper {
     }
     UNROLL for (int d = 0; d < DK / 16; d++) {
       s[d].v *= last;
-      UNROLL for (int j = 0; j < 2; j++) multiply(s[d], left[j], load_cols_across(b.k + 16 * j * b.ld + 16 * d, b.ld));
+      UNROLL for (int j = 0; j < 2; j++)
+        if constexpr (across_is_free) multiply(s[d], left[j], load_cols_across(b.k + 16 * j * b.ld + 16 * d, b.ld));
+        else multiply(s[d], left[j], load_cols(m.across + 16 * d * m.lk + 16 * j, m.lk));
     }
   }
 };
@@ -204,7 +242,7 @@ template <int DK, int DV, class In, class Put> struct ChunkKeeper {
 // A block's head and columns: grid HV · DV / Columns, of Columns / 16 + 4 warps.
 template <int HV, int DK, int DV, int Columns, int T, class In> DEVICE void delta_chunks(In in, const int *pos, const int *live, float *y, float *S, int block) {
   static_assert(DK % 64 == 0 && DK <= 128 && DV % Columns == 0 && Columns % 16 == 0, "a warp keeps 16 columns of up to 128");
-  static_assert(sizeof(ChunkMemory<DK>) == 256 * (DK + 8) + 12800, "the registry says how much");
+  static_assert(sizeof(ChunkMemory<DK>) == 256 * (DK + 8) + 12800 + (across_is_free ? 16 : 80 * DK), "the registry says how much");
   constexpr int keepers = Columns / 16, parts = DV / Columns;
   ChunkMemory<DK> &m = *(ChunkMemory<DK> *)block_memory;
   const int rows = live_rows<T>(live), chunks = ceil_div(rows, chunk_rows), w = uniform(warp());
@@ -217,6 +255,7 @@ template <int HV, int DK, int DV, int Columns, int T, class In> DEVICE void delt
       const bool more = n < chunks;
       ChunkBuffer<DK> &b = m.buffer[n % 2];
       if (more) maker.norm(b);
+      if (n > 0) maker.turn(m, m.buffer[(n + 1) % 2]);
       barrier();
       if (more) maker.pairs(m, b);
       barrier();
@@ -224,7 +263,7 @@ template <int HV, int DK, int DV, int Columns, int T, class In> DEVICE void delt
       barrier();
     }
   } else {
-    auto put = [&](int t, int column, float v) { y[((long)t * HV + in.h) * DV + column] = v; };
+    auto put = [&](int t, int c, u32 more, u32 lanes, float v) { (y + ((long)t * HV + in.h) * DV + c)[more * (HV * DV) + lanes] = v; };
     ChunkKeeper<DK, DV, In, decltype(put)> keeper{in, rows, block % parts * Columns + w * 16, put};
     S += (long)in.h * DK * DV;
     keeper.load(S, *pos == 0), keeper.load_values(0);
@@ -236,7 +275,7 @@ template <int HV, int DK, int DV, int Columns, int T, class In> DEVICE void delt
       barrier();
       if (more) keeper.solve(b, t0);
       barrier();
-      if (more) keeper.load_values(t0 + chunk_rows), keeper.update(b);
+      if (more) keeper.load_values(t0 + chunk_rows), keeper.update(m, b);
       barrier();
     }
     keeper.store(S);

@@ -27,49 +27,40 @@ template <int D, int N, int P, int Threads> struct KeyTile {
   f16 *at;
   Carried<each> carried;
 
-  // k: the tile's first key; keys from..to of it are there, the others become 0.
-  DEVICE void start_keys(const f16 *k, int from, int to) {
-    UNROLL for (int i = 0; i < each; i++) {
-      int u = i * Threads + thread(), key = u / (D / 8), d = u % (D / 8) * 8;
-      if (units == each * Threads || u < units) carried.start(i, at + key * ld + d, k + key * D + d, key >= from && key <= to);
-    }
-  }
-  DEVICE void land_keys() {
-    UNROLL for (int i = 0; i < each; i++) {
-      int u = i * Threads + thread(), key = u / (D / 8), d = u % (D / 8) * 8;
-      if (units == each * Threads || u < units) carried.land(i, at + key * ld + d);
-    }
-  }
-  // Transposed values are carried two keys at a time, that words may be written; a warp takes 4 times 8 dimensions of 16 keys.
+  // each(i, key, d): the thread's i-th 16 bytes of a tile are 8 dimensions from d on of a key. Of transposed values two in a row are two keys',
+  // so that words may be written; a warp has 4 times 8 dimensions of 16 keys.
   static constexpr int strip = D % 32 == 0 ? 4 : 2;
-  DEVICE static int pair_key(int u) { return u / strip % 8 * 2 + u / (strip * 8) / (D / 8 / strip) * 16; }
-  DEVICE static int pair_d(int u) { return (u % strip + u / (strip * 8) % (D / 8 / strip) * strip) * 8; }
-  DEVICE void start_values(const f16 *v, int from, int to) {
-    if constexpr (across_is_free) {
-      UNROLL for (int i = 0; i < each; i++) {
-        int u = i * Threads + thread(), key = u / (D / 8), d = u % (D / 8) * 8;
-        if (units == each * Threads || u < units) carried.start(i, at + values + key * ldv + d, v + key * D + d, key >= from && key <= to);
-      }
-    } else {
-      UNROLL for (int i = 0; i < each; i += 2) {
-        int u = i / 2 * Threads + thread(), key = pair_key(u), d = pair_d(u);
-        if (units % (2 * Threads) == 0 || u < units / 2) UNROLL for (int j = 0; j < 2; j++) carried.start(i + j, nullptr, v + (key + j) * D + d, key + j >= from && key + j <= to);
-      }
+  template <bool Pairs, class Each> DEVICE static void each_unit(Each each_one) {
+    UNROLL for (int i = 0; i < each; i++) {
+      int u = (Pairs ? i / 2 : i) * Threads + thread();
+      if (units % (2 * Threads) != 0 && u >= (Pairs ? units / 2 : units)) continue;
+      if constexpr (Pairs) each_one(i, u / strip % 8 * 2 + u / (strip * 8) / (D / 8 / strip) * 16 + i % 2, (u % strip + u / (strip * 8) % (D / 8 / strip) * strip) * 8);
+      else each_one(i, u / (D / 8), u % (D / 8) * 8);
     }
   }
+  // x: where the tile's first key, or its values, begin in memory. Keys from..to of it are there, the others become 0; where all are, nothing
+  // is asked for each load.
+  template <bool Pairs> DEVICE void start(f16 *to_at, int to_ld, const f16 *x, int from, int to) {
+    if (from <= 0 && to >= N - 1) each_unit<Pairs>([&](int i, u32 key, u32 d) { carried.start(i, to_at + key * to_ld + d, x + (key * D + d), true); });
+    else each_unit<Pairs>([&](int i, int key, int d) { carried.start(i, to_at + key * to_ld + d, x + (key * D + d), key >= from && key <= to); });
+  }
+  DEVICE void start_keys(const f16 *k, int from, int to) { start<false>(at, ld, k, from, to); }
+  DEVICE void land_keys() {
+    each_unit<false>([&](int i, int key, int d) { carried.land(i, at + key * ld + d); });
+  }
+  DEVICE void start_values(const f16 *v, int from, int to) { start<!across_is_free>(at + values, ldv, v, from, to); }
   DEVICE void land_values() {
     if constexpr (!across_is_free) {
-      UNROLL for (int i = 0; i < each; i += 2) {
-        int u = i / 2 * Threads + thread(), key = pair_key(u), d = pair_d(u);
-        if (units % (2 * Threads) != 0 && u >= units / 2) continue;
-        w4 two[2];
-        UNROLL for (int j = 0; j < 2; j++) carried.land(i + j, two + j);
-        u32 *to = (u32 *)(at + values + d * ldv + key);
+      w4 two[2];
+      each_unit<true>([&](int i, int key, int d) {
+        carried.land(i, two + i % 2);
+        if (i % 2 == 0) return;
+        u32 *to = (u32 *)(at + values + d * ldv + key - 1);
         UNROLL for (int j = 0; j < 8; j++) {
           u32 a = two[0][j / 2], b = two[1][j / 2];
           to[j * (ldv / 2)] = j % 2 ? a >> 16 | (b & 0xffff0000u) : (a & 0xffffu) | b << 16;
         }
-      }
+      });
     }
   }
   DEVICE Cols<f16> key_cols(int key, int d) const { return load_cols(at + key * ld + d, ld); }
@@ -107,9 +98,9 @@ DEVICE void flash_rows(const float *q, const int *pos, const int *live, const in
   Rows<f16> query[width / 16];
   UNROLL for (int k = 0; k < width / 16; k++) query[k] = make_rows<f16>([&](int r, int i) {
     constexpr float f = (float)(Scale::value * 1.4426950408889634);  // powers of 2 are cheaper than those of e
-    long at = place(strip + r);
-    const float *x = q + at + half * width + k * 16 + i;
-    return at < 0 ? 0 : pair<f16>(x[0] * f, x[1] * f);
+    int t = t0 + strip + r < rows ? t0 + strip + r : rows - 1;         // of dead rows nothing is kept: no branch for each load
+    const float *x = q + ((long)t * H + head) * D + half * width + k * 16 + i;
+    return pair<f16>(x[0] * f, x[1] * f);
   });
 
   Pages<KV, D, P> pages{table, const_cast<f16 *>(kv)};

@@ -43,7 +43,9 @@ struct Tile {
   f8 v;
   static DEVICE int row(int slot) { return lane() / 4 + 8 * slot; }
   static constexpr int slot(int i) { return i / 2 % 2; }
-  static DEVICE int col(int i) { return i / 4 * 8 + lane() % 4 * 2 + i % 2; }
+  static constexpr int col0(int i) { return i / 4 * 8 + i % 2; }  // a column is this and what the lane adds to all
+  static DEVICE u32 lane_col() { return lane() % 4 * 2; }
+  static DEVICE int col(int i) { return col0(i) + lane_col(); }
   // Over the lanes that have a row between them.
   static DEVICE float row_sum(float x) { return warp_sum<1, 4>(x); }
   static DEVICE float row_max(float x) { return warp_max<1, 4>(x); }
@@ -133,7 +135,9 @@ struct Tile {
   f8 v;
   static DEVICE int row(int) { return lane() % 16; }
   static constexpr int slot(int) { return 0; }
-  static DEVICE int col(int i) { return 2 * i + lane() / 16; }
+  static constexpr int col0(int i) { return 2 * i; }
+  static DEVICE u32 lane_col() { return lane() / 16; }
+  static DEVICE int col(int i) { return col0(i) + lane_col(); }
   static DEVICE float row_sum(float x) { return warp_sum<16, 32>(x); }
   static DEVICE float row_max(float x) { return warp_max<16, 32>(x); }
 };
@@ -167,6 +171,9 @@ template <class E> DEVICE Rows<E> as_rows(const Tile &t) {
   return a;
 }
 
+template <class E> DEVICE void store_cols(E *p, int stride, const Cols<E> &b) {
+  if (lane() < 16) UNROLL for (int i = 0; i < 2; i++) *(w4 *)(p + lane() * stride + 8 * i) = w4{b.v[4 * i], b.v[4 * i + 1], b.v[4 * i + 2], b.v[4 * i + 3]};
+}
 // The other way round by a product with 1, which is exact; by 16 loads of single values it would be as many cycles of LDS. Where the same
 // is read by many warps, better keep it the other way round.
 template <class E> DEVICE Cols<E> load_cols_across(const E *p, int stride) {
