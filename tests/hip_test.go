@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"hipc/codegen"
 	"hipc/compiler"
 	"hipc/runtime"
 	"hipc/runtime/engine"
@@ -331,7 +332,11 @@ func TestHIPFailures(t *testing.T) {
 func TestHIPTrouble(t *testing.T) {
 	env, dir := standinEnv(t), gfx1100Artifact(t, "llama")
 	several := filepath.Dir(dir)
-	cpu := compiler.Options{Model: familyText("llama"), Weights: "testdata/families/llama", Target: "cpu", Out: filepath.Join(several, "cpu")}
+	target, err := codegen.TargetByName("cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpu := compiler.Options{Model: familyText("llama"), Weights: "testdata/families/llama", Target: target.Name, Out: filepath.Join(several, target.Name)}
 	if _, err := compiler.Compile(t.Context(), cpu); err != nil {
 		t.Fatal(err)
 	}
