@@ -50,9 +50,9 @@ DEVICE bool attended(const float *q, const int *pos, const int *table, int *tick
   constexpr int W = 8, wide = D / 8, L = wide <= 1 ? 1 : wide <= 2 ? 2 : wide <= 4 ? 4 : wide <= 8 ? 8 : wide <= 16 ? 16 : 32;
   static_assert(wide <= 32, "a head is at most 256 wide");
   constexpr bool across = Q > 1 && (Q & (Q - 1)) == 0 && Q <= L;  // a lane has one head's score and not all
-  constexpr int N = across ? 1 : Q, keys = warp_size / L, ahead = 4, step = W * keys * ahead, splits = splits_of<H, Q>;
+  constexpr int N = across ? 1 : Q, keys = warp_size / L, ahead = 2, step = W * keys * ahead, splits = splits_of<H, Q>;
   const int head = set * Q / (H / KV), position = *pos, first = Window > 0 && position >= Window ? position - Window + 1 : 0;
-  const int n = position + 1 - first, run = ceil_div(ceil_div(n, splits), step) * step, active = ceil_div(n, run);
+  const int n = position + 1 - first, run = ceil_div(ceil_div(n, splits), 2 * step) * 2 * step, active = ceil_div(n, run);
   if (split >= active) return false;
 
   Pages<KV, D, P> pages{table, const_cast<f16 *>(kv)};
@@ -66,7 +66,7 @@ DEVICE bool attended(const float *q, const int *pos, const int *table, int *tick
     UNROLL for (int i = 0; i < 8; i++) acc[g][i] = 0;
   }
   UNROLL for (int i = 0; i < N; i++) sum[i] = 0, most[i] = hidden;
-  h8 nextk[ahead], nextv[ahead];
+  h8 nextk[ahead], nextv[ahead];  // two keys at work and two under way: four and four spill where a unit is to hold two blocks (sm_90)
   auto fetch = [&](int from) {
     UNROLL for (int a = 0; a < ahead; a++) {
       int key = from + (a * W + warp()) * keys + lane() / L;

@@ -21,12 +21,13 @@ struct Boxes {
 // What a lane has of a rotation: four channels, those of a group being G / 4 lanes.
 template <int G> struct Turns {
   static_assert(G == 32 || G == 64 || G == 128, "groups of 32, 64 or 128 channels");
-  f4 scale, cos[rotation_stages], sin[rotation_stages];
+  const float *scale;  // read when it's wanted, with the row: four registers less let a unit hold two blocks
+  f4 cos[rotation_stages], sin[rotation_stages];
   u32 partner[rotation_stages];
   // r is of the lane's group.
   DEVICE void load(const u8 *r) {
     int l = lane() % (G / 4);
-    scale = load4((const float *)r + 4 * l);
+    scale = (const float *)r + 4 * l;
     UNROLL for (int s = 0; s < rotation_stages; s++) {
       const u8 *at = r + 4 * G + s * 9 * G;
       partner[s] = *(const u32 *)(at + 4 * l), cos[s] = load4((const float *)(at + G) + 4 * l), sin[s] = load4((const float *)(at + 5 * G) + 4 * l);
@@ -34,7 +35,7 @@ template <int G> struct Turns {
   }
   // All lanes of the warp.
   DEVICE f4 apply(f4 v, float (*box)[span_width]) const {
-    v *= scale;
+    v *= load4(scale);
     const int group = lane() / (G / 4) * G;
     UNROLL for (int s = 0; s < rotation_stages; s++) {
       float *b = box[s % 2];
@@ -69,7 +70,7 @@ template <int K, int G, int rows, class Get, class Put> DEVICE void rotate_rows(
   if (row >= live) return;
   Turns<G> turns;
   turns.load(p.of(r));
-  for (; row < end && row < live; row += 8) {
+  _Pragma("unroll 1") for (; row < end && row < live; row += 8) {  // a rotation is 76 registers
     f4 v = turns.apply(get(row, p.at), boxes.box[warp()]);
     if (p.in) put(row, p.at, v);
     warp_barrier();
