@@ -158,7 +158,7 @@ DEVICE void gated_norm(const float *o, const float *w, const float *z, const int
 template <int D, int G, class Eps> DEVICE f4 gated_norm_four(const float *o, const float *w, const float *z, int at) {
   static_assert(D % G == 0 || G % D == 0, "a rotation's group holds whole heads, or a head whole groups");
   static_assert(D % 16 == 0, "lanes have four channels of one head");
-  f4 v = load4(o + at), g = load4(z + at), weight = load4(w + at % D);
+  f4 v = load4(o + at);
   float sum = 0;
   if constexpr (span_width % D == 0) {
     UNROLL for (int i = 0; i < 4; i++) sum = fma(v[i], v[i], sum);
@@ -172,9 +172,10 @@ template <int D, int G, class Eps> DEVICE f4 gated_norm_four(const float *o, con
     }
     sum = warp_sum<1, G / 4>(sum);
   }
-  float by = inverse(root(sum / D + (float)Eps::value));
-  UNROLL for (int i = 0; i < 4; i++) v[i] = v[i] * by * weight[i] * silu::of(g[i]);
-  return v;
+  v *= inverse(root(sum / D + (float)Eps::value));
+  f4 g = load4(z + at);
+  UNROLL for (int i = 0; i < 4; i++) v[i] *= silu::of(g[i]);
+  return v * load4(w + at % D);
 }
 
 // y = rotate(rmsnorm(o) w silu(z), r), o and z[T, R, D], r over all R D. Grid as rotate's of T rows of R D. y must not be o; it may be z.
