@@ -85,23 +85,9 @@ func TestGPUKernels(t *testing.T) {
 				if testing.Short() && os.Getenv("HIPC_OBJECTS") == "" {
 					t.Skip("left out of short runs")
 				}
-				cases, err := casesOf(row, target, covered, eachHeight)
-				if err != nil {
-					t.Errorf("%s, %s, where %s: %v", row.Op, row.Sig, row.Where, err)
-				}
-				all = append(all, cases...)
-			}
-			objects := compileCases(t, target, all)
-			if lacks != nil {
-				t.Logf("%d cases compiled, none run: %v", len(all), lacks)
-				return
-			}
-			var benches []*kernelBench
-			for _, d := range devices {
-				benches = append(benches, newBench(t, target, d, objects))
-			}
-			runCases(t, benches, all)
-		})
+				testGPUKernels(t, target, i > 0)
+			})
+		}
 	}
 }
 

@@ -34,9 +34,20 @@ var decodeProducts = []productCase{
 	{"swiglu", "i4_128", map[string]int{"K": 2048, "N": 64}, 1, 40},
 }
 
+// tiledProducts have many rows, one block's tile or more of each shape that there is, at the dims of Qwen3.6 and SmolLM2 where they aren't too slow.
+var tiledProducts = []productCase{
+	{"matmul", "i4_128", map[string]int{"K": 2048, "N": 1040}, 64, 1.5},
+	{"matmul", "f16", map[string]int{"K": 256, "N": 4096}, 64, 1.8},
+	{"matmul_add", "q8_0", map[string]int{"K": 1536, "N": 576}, 64, 2.1},
+	{"swiglu", "q4_1", map[string]int{"K": 576, "N": 1536}, 64, 1.5},
+	{"swiglu2", "i4_128", map[string]int{"K": 2048, "N": 64}, 64, 2.1},
+	{"swiglu_each", "i4_128", map[string]int{"D": 2048, "E": 2, "A": 2, "F": 64}, 32, 3},
+	{"matmul_each", "i4_128", map[string]int{"D": 512, "E": 2, "A": 2, "N": 128}, 64, 2.3},
+}
+
 // TestProductInstructions counts what the simulator executes of products, in gfx1100's code, and holds each against Eval.
 func TestProductInstructions(t *testing.T) {
-	countProducts(t, decodeProducts)
+	countProducts(t, append(decodeProducts, tiledProducts...))
 }
 
 func countProducts(t *testing.T, list []productCase) {
@@ -75,7 +86,11 @@ func countProducts(t *testing.T, list []productCase) {
 				weights += a.Type.Size()
 			}
 		}
-		per := float64(n.Instructions()) * 32 * 8 / float64(weights*list[i].rows)
+		meets := float64(list[i].rows) // rows of x for each weight
+		if e := list[i].dims["E"]; e > 0 {
+			meets *= float64(list[i].dims["A"]) / float64(e)
+		}
+		per := float64(n.Instructions()) * 32 * 8 / (float64(weights) * meets)
 		t.Logf("%-60s %8.2f  %.1g; %v; %d", c.choice.Inst, per, e, n.ByClass(), n.Read)
 		if per > list[i].most || math.IsNaN(per) {
 			t.Errorf("%s executes %.1f lane-instructions per 8 weights, want at most %g", c.choice.Inst, per, list[i].most)
