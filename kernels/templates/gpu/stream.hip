@@ -270,7 +270,8 @@ template <class W, int K, int n, bool all> DEVICE void steps_of(const float *x, 
 template <class W, int K, int Parts> DEVICE void stream(const float *x, const u8 *w, int part, f4 &out) {
   typedef Stream<W> S;
   constexpr int steps = ceil_div(K, S::wide), most = ceil_div(steps, Parts);
-  constexpr int depth = most <= 4 ? most : S::wide == 128 ? 2 : 4;  // steps whose loads are under way at once; in a loop four wide ones spill
+  // Steps whose loads are under way at once. Four wide ones take 150 registers on gfx11, and more than there are in a loop or beside other work.
+  constexpr int widest = S::wide < 128 || Parts == 8 && most <= 4 ? 4 : 2, depth = most < widest ? most : widest;
   constexpr bool all = steps == most * Parts;
   const int l = lane();
   float acc[S::rows];
