@@ -12,7 +12,7 @@ const gpus = "[gs][fm]*"
 // or where there are groups enough, a warp a group; and of many rows eight at a time, so that a weight is decoded once for them.
 var products = []struct{ where, grid, split string }{
 	{"T == 1 and N >= 16384", "((N+15)/16+7)/8", "1"},
-	{"T == 1 and N >= 4096", "((N+15)/16+1)/2", "4"},
+	{"T == 1 and N > 4096", "((N+15)/16+1)/2", "4"},
 	{"T == 1", "(N+15)/16", "8"},
 	{"T % 8 == 0", "((N+15)/16+7)/8 * (T/8)", "1"},
 	{"T > 1", "(N+15)/16 * T", "8"},
