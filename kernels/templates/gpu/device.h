@@ -101,6 +101,8 @@ DEVICE u32 high_halves(float a, float b) { return __nvvm_prmt(__builtin_bit_cast
 // there need no guards.
 DEVICE int uniform(int x) { return __nvvm_shfl_sync_idx_i32(-1, x, 0, 31); }
 DEVICE int warp() { return thread() / 32; }
+// x, of which the compiler knows nothing any more: what is made of it isn't made earlier.
+DEVICE u32 unknown(u32 x) { asm volatile("" : "+r"(x)); return x; }
 DEVICE void in_order() {}
 // Byte i of a, and of b above it, each in 16 bits.
 DEVICE u32 byte_pair(u32 a, u32 b, int i) { return __nvvm_prmt(a, b, i | (4 + i) << 8) & 0x00ff00ffu; }
@@ -182,6 +184,7 @@ DEVICE float within_half(float x) { return fma(x, 0, __builtin_amdgcn_fmed3f(x, 
 // The compiler then keeps it, and what follows from it, in scalar registers.
 DEVICE int uniform(int x) { return __builtin_amdgcn_readfirstlane(x); }
 DEVICE int warp() { return uniform(thread() / 32); }
+DEVICE u32 unknown(u32 x) { asm volatile("" : "+v"(x)); return x; }
 
 // The compiler moves nothing across: what loads before this is under way before what comes after.
 DEVICE void in_order() { __builtin_amdgcn_sched_barrier(0); }

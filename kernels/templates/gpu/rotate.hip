@@ -42,7 +42,9 @@ template <int G> struct Turns {
       store4(b + 4 * lane(), v);
       warp_barrier();
       f4 o;
-      UNROLL for (int i = 0; i < 4; i++) o[i] = b[group + (partner[s] >> 8 * i & 255)];
+      // Where rows follow one another the compiler would unpack all partners before the first, into 32 registers: of half the stages it may not.
+      u32 p = s < rotation_stages / 2 ? partner[s] : unknown(partner[s]);
+      UNROLL for (int i = 0; i < 4; i++) o[i] = b[group + (p >> 8 * i & 255)];
       UNROLL for (int i = 0; i < 4; i++) v[i] = fma(sin[s][i], o[i], cos[s][i] * v[i]);
     }
     return v;
