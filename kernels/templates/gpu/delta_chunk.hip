@@ -188,7 +188,7 @@ template <int DK, int DV, class In, class Put> struct ChunkKeeper {
   }
   DEVICE void load_values(int t0) {
     UNROLL for (int j = 0; j < 2; j++) v[j].v = f8(0.0f);
-    const u32 lanes = Tile::lane_col() * (u32)(in.v(1) - in.v(0)) + lane_row();
+    const u32 lanes = unknown(Tile::lane_col()) * (u32)(in.v(1) - in.v(0)) + unknown(lane_row());  // made anew: registers are short
     each_token(t0, [&](int j, int i, int t) { v[j].v[i] = (in.v(t) + 8 * Tile::slot(i))[lanes]; });
   }
 
