@@ -139,6 +139,28 @@ graph: |
 	}
 }
 
+// TestDiffers: what Format compares before it gives a text away.
+func TestDiffers(t *testing.T) {
+	for file, src := range models(t) {
+		a, err := ParseText(file, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for old, new := range map[string]string{"return h\n": "return h + h\n", "hidden_size": "hidden_sise", "1e-": "2e-", "rmsnorm(": "l2norm("} {
+			other, err := ParseText(file, strings.Replace(src, old, new, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.differs(other) == "" {
+				t.Errorf("%s: nothing differs after %q became %q", file, old, new)
+			}
+		}
+		if same, err := ParseText(file, "\n# another place\n"+src); err != nil || a.differs(same) != "" {
+			t.Errorf("%s: %s differs after a comment (%v)", file, a.differs(same), err)
+		}
+	}
+}
+
 // FuzzFormat: what can be read can be formatted, is the same model then, and formatting that changes nothing.
 func FuzzFormat(f *testing.F) {
 	for _, src := range models(f) {

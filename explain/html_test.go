@@ -228,6 +228,12 @@ func TestPageShowsWhatItSays(t *testing.T) {
 			if len(g.all("rect")) != want || len(g.all("path")) != edges {
 				t.Errorf("%s: %d boxes and %d edges, want %d and %d", b.Name, len(g.all("rect")), len(g.all("path")), want, edges)
 			}
+			for _, p := range g.all("path") {
+				var x0, y0, x1, y1, x2, y2, x3, y3 float64
+				if n, err := fmt.Sscanf(p.attr["d"], "M%f %f C%f %f %f %f %f %f", &x0, &y0, &x1, &y1, &x2, &y2, &x3, &y3); n != 8 || y3 <= y0 {
+					t.Errorf("%s: an edge doesn't go down: %s (%v)", b.Name, p.attr["d"], err)
+				}
+			}
 			for _, r := range g.all("rect") {
 				if x, w := number(t, r, "x"), number(t, r, "width"); x < 0 || x+w > number(t, g, "width")+1 {
 					t.Errorf("%s: a box from %g to %g stands outside", b.Name, x, x+w)

@@ -12,7 +12,7 @@ import (
 
 // TestHelp: every command shows how it's used.
 func TestHelp(t *testing.T) {
-	for _, c := range []string{"hipc", "hipc compile", "hipc inspect", "hipc doctor", "hiprun", "hiprun bench", "hiprun eval", "hiprun logits", "hiprun profile"} {
+	for _, c := range []string{"hipc", "hipc compile", "hipc inspect", "hipc explain", "hipc diff", "hipc fmt", "hipc lint", "hipc doctor", "hiprun", "hiprun bench", "hiprun eval", "hiprun logits", "hiprun profile"} {
 		words := strings.Fields(c)
 		got := runProgram(t, nil, words[0], append(words[1:], "--help")...)
 		_, examples, ok := strings.Cut(got.out, "Examples:\n")
@@ -55,6 +55,22 @@ func TestCommandLine(t *testing.T) {
 		{"hipc compile " + llama + " --weights none.gguf", 1, "none.gguf: no such file"},
 		{"hipc compile " + llama + " --weights cli_test.go", 1, "unknown kind of file, want .safetensors, .gguf"},
 		{"hipc inspect", 2, "takes one artifact, not 0"},
+		{"hipc explain", 2, "takes one model text or artifact, not 0"},
+		{"hipc diff " + llama, 2, "takes two artifacts or model texts, not 1"},
+		{"hipc diff --detailed-exitcode " + llama, 1, "takes two artifacts or model texts, not 1"}, // 2 means a change there
+		{"hipc diff --detailed-exitcode --frobnicate a b", 1, "unknown flag: --frobnicate"},
+		{"hipc diff none.yaml " + llama, 1, "none.yaml: no such file, and no REVISION:PATH either"},
+		{"hipc diff none:x.yaml " + llama, 1, "none:x.yaml: git ls-tree: "},
+		{"hipc diff HEAD:none.yaml " + llama, 1, "HEAD:none.yaml: revision HEAD has 0 such files"},
+		{"hipc diff --upload-pack=x:y " + llama, 2, "unknown flag"},
+		{"hipc diff -- -x:y " + llama, 1, "-x:y: no such file, and no REVISION:PATH either"},
+		{"hipc diff " + place + " " + llama, 1, "neither it nor a folder in it has a plan.go"},
+		{"hipc diff --target gfx9000 " + llama + " " + llama, 1, `no target "gfx9000"`},
+		{"hipc diff --budget none.yaml " + llama + " " + llama, 1, "none.yaml: no such file"},
+		{"hipc diff -fuse=maybe " + llama + " " + llama, 2, "-fuse=maybe: want on, off"},
+		{"hipc fmt -w", 2, "fmt -w without a file"},
+		{"hipc fmt none.yaml", 1, "none.yaml: no such file"},
+		{"hipc lint", 2, "lint takes model texts"},
 		{"hipc inspect " + place, 1, "manifest.json"},
 		{"hipc doctor twice", 0, "twice"},
 		{"hiprun", 2, "accepts 1 arg(s), received 0"},

@@ -50,9 +50,6 @@ With --detailed-exitcode: 0 nothing differs, 2 something does, 3 it's over the b
 			if errors.As(err, &e) && !codes {
 				return nil
 			}
-			if err != nil && codes && !errors.As(err, &e) {
-				return plain{err} // 2 is taken
-			}
 			return err
 		},
 	}
@@ -70,9 +67,6 @@ With --detailed-exitcode: 0 nothing differs, 2 something does, 3 it's over the b
 	f.StringVar(&fuse, "fuse", "on", "of model texts: as for compile")
 	return c
 }
-
-// plain is an error that isn't about the command line, whatever it was.
-type plain struct{ error }
 
 func diff(out, aside io.Writer, args []string, o review.Options, fuse, budget, bucket string, markdown, asJSON bool) error {
 	if err := fusing(&o.Compile, fuse); err != nil {

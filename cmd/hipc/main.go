@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -47,7 +48,8 @@ func main() {
 	root.AddCommand(compileCommand(), inspectCommand(), explainCommand(), diffCommand(), fmtCommand(), lintCommand(), doctorCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage{err} })
-	root.SetArgs(longFlags(os.Args[1:]))
+	args := longFlags(os.Args[1:])
+	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	stop()
 	var e exit
@@ -57,7 +59,7 @@ func main() {
 	if err != nil {
 		fmt.Fprint(os.Stderr, syntax.Render(err, compiler.Source))
 		var u usage
-		if errors.As(err, &u) {
+		if errors.As(err, &u) && !slices.Contains(args, "--detailed-exitcode") { // where 2 says that a plan has changed
 			os.Exit(2)
 		}
 		os.Exit(1)
