@@ -2,18 +2,21 @@ package fusion
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
 	"hipc/ir"
+	"hipc/kernels"
 )
 
 // A Memo remembers plans of graphs, so that equal graphs are planned once: buckets that differ in their tail alone share
 // their layers, and of two versions of a model most bodies are the same. The zero Memo is ready; several goroutines may
 // use it.
 type Memo struct {
-	mu    sync.Mutex
-	plans map[string]*remembered
+	mu      sync.Mutex
+	plans   map[string]*remembered
+	choices sync.Map // string -> chosen
 }
 
 type remembered struct {
@@ -39,7 +42,10 @@ func (m *Memo) plan(g *ir.Graph, o Options) (*ir.Graph, *Report, error) {
 		m.plans[key] = p
 	}
 	m.mu.Unlock()
-	p.once.Do(func() { p.graph, p.report, p.err = Plan(g, o) })
+	p.once.Do(func() {
+		o.Kernels = &recaller{o.Kernels, m, o.id}
+		p.graph, p.report, p.err = Plan(g, o)
+	})
 	if p.err != nil { // its positions are those of the first such graph
 		return Plan(g, o)
 	}
@@ -64,4 +70,48 @@ func typed(g *ir.Graph) string {
 	}
 	b.WriteString(g.String())
 	return b.String()
+}
+
+// A recaller remembers kernels: what computes a node follows from its op, its operands' types and numbers, and its rows, and the same nodes
+// come again in every body, written and rotated.
+type recaller struct {
+	Kernels
+	memo *Memo
+	id   string
+}
+
+type chosen struct {
+	choice *kernels.Choice
+	err    error
+}
+
+func (f *recaller) Find(n *ir.Node, rows int) (*kernels.Choice, error) {
+	key := make([]byte, 0, 160)
+	key = append(append(append(key, f.id...), ' '), n.Op.Name...)
+	key = strconv.AppendInt(append(key, ' '), int64(rows), 10)
+	for _, list := range [][]*ir.Value{n.Args, n.Outs} {
+		key = append(key, ';')
+		for _, v := range list {
+			if l := v.Lit; l != nil && !l.IsList {
+				key = strconv.AppendFloat(append(key, '='), l.Num, 'g', -1, 64)
+				continue
+			} else if l != nil {
+				key = append(key, '[')
+				for _, x := range l.List {
+					key = strconv.AppendFloat(append(key, ' '), x, 'g', -1, 64)
+				}
+				continue
+			}
+			key = append(append(key, ','), v.Type.Elem...)
+			for _, d := range v.Type.Dims {
+				key = strconv.AppendInt(append(key, '.'), int64(d), 10)
+			}
+		}
+	}
+	if c, ok := f.memo.choices.Load(string(key)); ok {
+		return c.(chosen).choice, c.(chosen).err
+	}
+	c, err := f.Kernels.Find(n, rows)
+	f.memo.choices.Store(string(key), chosen{c, err})
+	return c, err
 }
