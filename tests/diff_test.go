@@ -1,8 +1,11 @@
 package tests
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"flag"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +22,8 @@ var remake = flag.Bool("remake", false, "with -update: plan the changes of testd
 
 // A change is a small commit. testdata/diff/NAME.txtar has it as edits of this checkout: sections before/FILE and after/FILE, lines with - that are there
 // and lines with + in their place; edits "before" are undone by the commit. What the plans of a Llama are for both AMD targets, before and after, lies beside it, as
-// hipc was when they were made: so the goldens say how a diff is told, whatever becomes of the planner. -remake plans again, with hipc built from the edits.
+// hipc was when they were made, packed for they are large: so the goldens say how a diff is told, whatever becomes of the planner. -remake plans again,
+// with hipc built from the edits.
 type change struct {
 	file    string
 	archive *txtar.Archive
@@ -78,13 +82,28 @@ func (c *change) edit(t *testing.T, path, text, lines string) string {
 	return strings.Replace(text, from, to, 1)
 }
 
-// plans is the folder of a commit's plans; base's where the commit changes nothing before.
+// plans is the file of a commit's plans; base's where the commit changes nothing before.
 func (c *change) plans(when string) string {
-	dir := filepath.Join(strings.TrimSuffix(c.file, ".txtar"), when)
 	if when == "before" && !slices.ContainsFunc(c.archive.Files, func(f txtar.File) bool { return strings.HasPrefix(f.Name, "before/") }) {
-		return "testdata/diff/base"
+		return "testdata/diff/base.txtar.gz"
 	}
-	return dir
+	return strings.TrimSuffix(c.file, ".txtar") + "-" + when + ".txtar.gz"
+}
+
+// unpack puts a commit's plans into a folder.
+func (c *change) unpack(t *testing.T, when, dir string) {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(readFile(t, c.plans(when))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range txtar.Parse(text).Files {
+		writeFile(t, filepath.Join(dir, f.Name), string(f.Data))
+	}
 }
 
 // hipc builds hipc with a commit's edits laid over this checkout.
@@ -145,6 +164,7 @@ func (c *change) plan(t *testing.T, when string) {
 	model := filepath.Join(t.TempDir(), "llama.yaml")
 	writeFile(t, model, text)
 	hipc := c.hipc(t, when)
+	var all txtar.Archive
 	for _, target := range []string{"gfx1100", "gfx1151"} {
 		out := filepath.Join(t.TempDir(), target)
 		args := []string{"compile", model, "--target", target, "-o", out}
@@ -157,9 +177,17 @@ func (c *change) plan(t *testing.T, when string) {
 			t.Fatalf("%s: %v\n%s", c.file, err, said)
 		}
 		for _, member := range []string{"plan.go", "prediction.tsv"} {
-			writeFile(t, filepath.Join(c.plans(when), target, member), string(readFile(t, filepath.Join(out, member))))
+			all.Files = append(all.Files, txtar.File{Name: target + "/" + member, Data: readFile(t, filepath.Join(out, member))})
 		}
 	}
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z.Write(txtar.Format(&all))
+	z.Close()
+	writeFile(t, c.plans(when), b.String())
 }
 
 func runGit(t *testing.T, dir string, args ...string) {
@@ -196,9 +224,7 @@ func TestDiff(t *testing.T) {
 				if err := os.RemoveAll(filepath.Join(repo, "plans")); err != nil {
 					t.Fatal(err)
 				}
-				if err := os.CopyFS(filepath.Join(repo, "plans"), os.DirFS(c.plans(when))); err != nil {
-					t.Fatal(err)
-				}
+				c.unpack(t, when, filepath.Join(repo, "plans"))
 				runGit(t, repo, "add", "-A")
 				runGit(t, repo, "commit", "-q", "--allow-empty", "-m", when)
 				runGit(t, repo, "tag", when)
