@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,6 +53,60 @@ func TestSmolLM2OnCard(t *testing.T) {
 		t.Skip("HIPC_ARTIFACTS is not set: it names the folder of artifacts for a card")
 	}
 	eagerAndGraph(t, smollm2Artifact(t, true), smollm2Golden(t)[1].IDs, 256)
+}
+
+// TestFullSizeOnCard: Qwen3.6-35B-A3B, all of it, with weights of a seed: 256 tokens by graph and launch by launch are the same, and the card
+// has as much memory in use as was said before. Its tokens mean nothing.
+func TestFullSizeOnCard(t *testing.T) {
+	path := filepath.Join(os.Getenv("HIPC_ARTIFACTS"), "qwen3.6-35b-a3b")
+	if os.Getenv("HIPC_ARTIFACTS") == "" {
+		t.Skip("HIPC_ARTIFACTS is not set: it names the folder of artifacts for a card")
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skip(err)
+	}
+	a, err := runtime.OpenArtifact(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := engine.Randomize(a, "random:1"); err != nil {
+		t.Fatal(err)
+	}
+	weights, free, err := a.MapWeights()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free()
+	a.Substitute("random:1", func() ([]byte, func() error, error) { return weights, func() error { return nil }, nil }) // made once
+	var ids [2][]int32
+	for i, eager := range []bool{false, true} {
+		before, err := cuda.Open(gpu.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := -before.Info().Free
+		if err := before.Close(); err != nil {
+			t.Fatal(err)
+		}
+		llm, err := engine.OpenArtifact(a, engine.Options{Eager: eager})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := llm.Model.(*runtime.Model)
+		ids[i] = greedy(t, m, []int32{1, 2, 3, 4, 5, 6, 7, 8}, 256)
+		used = -used - m.Info().Free
+		need := m.Memory()
+		t.Logf("eager %v: %s in use; %v", eager, runtime.Size(used), need)
+		if off := float64(used)/float64(need.Total()) - 1; math.Abs(off) > 0.02 {
+			t.Errorf("%s of the card are in use, %s were said: %+.1f %%", runtime.Size(used), runtime.Size(need.Total()), 100*off)
+		}
+		if err := llm.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if !slices.Equal(ids[0], ids[1]) {
+		t.Errorf("by graph %v, launch by launch %v", ids[0], ids[1])
+	}
 }
 
 func eagerAndGraph(t *testing.T, path string, prompt []int32, n int) {
