@@ -10,7 +10,7 @@
 // run is compared once, and counts thirty times. What differs becomes Changes (change.go): steps that were fused or split,
 // retiled, reformatted, resized, moved, or that merely cost something else now, each with its bound and the reason.
 //
-// Report renders that (text.go, markdown.go): a verdict in one line, then the changes, and what is unchanged as a number. A Budget
+// Report renders that (text.go, table.go, markdown.go): a verdict in one line, then the changes, and what is unchanged as a number. A Budget
 // (budget.go) says what is too dear.
 package review
 
