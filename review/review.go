@@ -145,8 +145,11 @@ type StepCost struct {
 	Bound string `json:"bound"`
 }
 
-// Same says that nothing differs.
+// Same says that nothing differs; of the sources only if they were compared.
 func (r *Report) Same() bool {
+	if r.Source != "" {
+		return false
+	}
 	for _, d := range r.Targets {
 		if !d.Same() {
 			return false

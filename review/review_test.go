@@ -221,6 +221,23 @@ func TestUnified(t *testing.T) {
 	}
 }
 
+// TestSourceAlone: a template that changes makes a difference where sources are compared, though the plan is the same.
+func TestSourceAlone(t *testing.T) {
+	d, _ := changes(t, side(2, "layer 0-1: mul/q<h@wq"), side(2, "layer 0-1: mul/q<h@wq"))
+	r := &Report{Model: "m", Targets: []*Diff{d}}
+	if !r.Same() {
+		t.Fatal("it isn't the same to begin with")
+	}
+	r.Source = Unified("k.hip", "a\n", "b\n")
+	var text, comment strings.Builder
+	r.Text(&text, "")
+	r.Markdown(&comment)
+	if want := "m: no step changes; launches 2; decode 0.00 ms (±0 %, predicted) t; memory ±0; kernels' sources differ\n"; r.Same() || !strings.HasPrefix(text.String(), want) ||
+		!strings.Contains(text.String(), "-a\n+b\n") || !strings.Contains(comment.String(), "kernel source") {
+		t.Errorf("%s%s", text.String(), comment.String())
+	}
+}
+
 // TestAlignLayers: a layer that is inserted in the middle shifts the others, and makes them no others.
 func TestAlignLayers(t *testing.T) {
 	cost := func(a, b int) int {

@@ -41,6 +41,9 @@ func (r *Report) Verdict() string {
 	}
 	parts = append(parts, label+" "+strings.Join(times, ", "))
 	parts = append(parts, "memory "+r.memory())
+	if r.Source != "" {
+		parts = append(parts, "kernels' sources differ")
+	}
 	return r.Model + ": " + strings.Join(parts, "; ")
 }
 
