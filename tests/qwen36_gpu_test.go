@@ -13,7 +13,8 @@ import (
 )
 
 // TestQwen36OnGPU holds Qwen3.5-MoE in GPU code against transformers' results: on a card, what HIPC_ARTIFACTS has in its folder qwen36; without
-// one gfx1100's code through the stand-in for HIP, one prompt of each checkpoint. The cache is in f16.
+// one gfx1100's code through the stand-in for HIP, two prompts of each checkpoint, by DESIGN's gates for 16-bit activations: where two experts are
+// nearly as good a rounding may choose the other, and some logits of that token are off by tenths. The cache is in f16.
 func TestQwen36OnGPU(t *testing.T) {
 	card := os.Getenv("HIPC_ARTIFACTS")
 	if card == "" && !inStandin(t) {
@@ -24,7 +25,7 @@ func TestQwen36OnGPU(t *testing.T) {
 			t.Run(name+"/fuse="+fuse, func(t *testing.T) {
 				path, prompts := filepath.Join(card, "qwen36", name+"-"+fuse), 4
 				if card == "" {
-					path, prompts = qwen36ForGPU(t, name, fuse), 1
+					path, prompts = qwen36ForGPU(t, name, fuse), 2
 				} else if _, err := os.Stat(path); err != nil {
 					t.Skipf("not compiled for this card: %v", err)
 				}
@@ -34,39 +35,21 @@ func TestQwen36OnGPU(t *testing.T) {
 				}
 				defer llm.Close()
 				golden := openGolden(t, name, "golden")
-				worst := 0.0
 				for p := range prompts {
-					ids := ints(t, golden, fmt.Sprintf("p%d.ids", p))
-					want := floats(t, golden, fmt.Sprintf("p%d.logits", p))
+					ids, want := ints(t, golden, fmt.Sprintf("p%d.ids", p)), floats(t, golden, fmt.Sprintf("p%d.logits", p))
 					for _, chunk := range []int{len(ids), 1} {
-						if chunk == 1 {
-							ids = ids[:min(len(ids), 40)]
-						}
-						restart(t, llm.Model)
-						at := 0
-						for some := range slices.Chunk(ids, chunk) {
-							err := llm.Logits(t.Context(), some, func(i int, logits []float32) error {
-								for j, x := range logits {
-									if d := math.Abs(float64(x - want[(at+i)*len(logits)+j])); !(d <= worst) {
-										worst = d
-									}
-								}
-								return nil
-							})
-							if err != nil {
-								t.Fatal(err)
-							}
-							at += len(some)
+						some := ids[:min(len(ids), map[bool]int{true: 40, false: len(ids)}[chunk == 1])]
+						mean, most, top1 := apart(t, llm.Model, some, want, chunk)
+						said := fmt.Sprintf("prompt %d, %d tokens in chunks of %d: mean KL %.2g, at most %.2g, top-1 %.0f %%", p, len(some), chunk, mean, most, 100*top1)
+						others := math.Round((1 - top1) * float64(len(some)))
+						if t.Log(said); !(mean <= 2e-3 && most <= 5e-2 && others <= max(1, 0.04*float64(len(some)))) { // of some tokens one is no per cent
+							t.Errorf("%s; want 2e-3, 5e-2 and 96 %%, or one token", said)
 						}
 					}
-					ids = ints(t, golden, fmt.Sprintf("p%d.ids", p))
 					restart(t, llm.Model)
 					if got, want := greedy(t, llm.Model, ids, 16), ints(t, golden, fmt.Sprintf("p%d.greedy", p)); !slices.Equal(got, want) {
 						t.Errorf("prompt %d: greedy %v, the golden has %v", p, got, want)
 					}
-				}
-				if t.Logf("logits differ by up to %.2g", worst); !(worst <= 5e-2) {
-					t.Errorf("logits differ by up to %.3g, want 5e-2", worst)
 				}
 				if card != "" {
 					eagerAndGraph(t, path, ints(t, golden, "p1.ids"), 256)
