@@ -30,11 +30,11 @@ type Options struct {
 
 // For gives the options for a bucket on a target: its kernels, what they cost, and the rules of fuse.rules.
 func For(target string, d kernels.Dims, picks int) (Options, error) {
-	p, err := kernels.Prices(target)
+	m, err := kernels.MachineOf(target)
 	if err != nil {
 		return Options{}, err
 	}
-	return Options{Kernels: found{target, d}, Coster: p, Rows: d.T, Picks: picks, Rules: Rules(), id: fmt.Sprint(target, d)}, nil
+	return Options{Kernels: found{target, d}, Coster: m, Rows: d.T, Picks: picks, Rules: Rules(), id: fmt.Sprint(target, d)}, nil
 }
 
 // found are the registry's kernels for one target and bucket.

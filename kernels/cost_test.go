@@ -54,12 +54,8 @@ func TestMeasured(t *testing.T) {
 		k := times.Key{Inst: l[0].Choice.Inst, Shape: "1x1@0", Grid: l[0].Choice.Grid}
 		p.Times[k] = times.Time{Key: k, Median: 2.5, Date: "2026-11-23", Device: "a card"}
 	}
-	l := p.Load(product[0])
-	if c := p.Launch(l); math.Abs(c-2.5e-6) > 1e-12 || l.Busy > l.Alone {
-		t.Errorf("a measured product costs %v s, of %+v", c, l)
-	}
-	if c, want := p.Launch(l, l), p.Machine.Launch(l, l); c != want {
-		t.Errorf("two measured products in a launch that wasn't measured cost %v s, want %v", c, want)
+	if c, want := p.Launch(p.Load(product[0])), p.Machine.Launch(p.Machine.Load(product[0])); c != want {
+		t.Errorf("a plan is made with %v s for a measured product, want the predicted %v", c, want)
 	}
 	if e := p.Estimate(product, 4096); e.Measured == nil || math.Abs(e.Seconds-2.5e-6) > 1e-12 {
 		t.Errorf("a product at another position: %+v", e)
