@@ -26,8 +26,8 @@ type machine struct {
 
 func (m *machine) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.device, "device", "auto", "cpu, hip (AMD), cuda (NVIDIA), sim (slow: AMD code executed by the cpu), reference (slow, exact: the graph interpreted), or auto: what the model was compiled for; of several targets in DIR the one that a card here is exactly, else the cpu")
-	f.StringVar(&m.target, "target", "", "run this target's code, even on a card that is only near it, at your own risk: gfx1100's on gfx1101, 1102, 1103, 1150")
+	f.StringVar(&m.device, "device", "auto", "cpu, hip (AMD), cuda (NVIDIA), sim (AMD code, executed by the cpu), reference (the oracle); auto: what DIR is for, of several this card's, else the cpu")
+	f.StringVar(&m.target, "target", "", "run this target's code, even on a card that is only near it, at your own risk: gfx1100's on gfx1101")
 	f.DurationVar(&m.timeout, "timeout", time.Minute, "when a GPU that doesn't finish is given up")
 	f.IntVarP(&m.threads, "threads", "t", 0, "threads of the cpu; 0: one per core")
 	f.StringVar(&m.weights, "weights", "", "random:SEED: weights made of a seed, to measure without a checkpoint")
