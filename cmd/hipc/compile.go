@@ -78,7 +78,7 @@ weights where their layouts are equal.
 	}
 	f := c.Flags()
 	f.StringVar(&o.Weights, "weights", "", "checkpoint: a .gguf, a .safetensors, an index.json, or a folder with config.json")
-	f.StringVar(&o.Target, "target", "cpu", "cpu (the better of cpu_v3 and cpu_v4 that fits this machine), gfx1100, gfx1151, sm_90, sm_86; several with commas between: each in a folder of its own in --out")
+	f.StringVar(&o.Target, "target", "cpu", "cpu (the better of cpu_v3 and cpu_v4 that fits this machine), gfx1100, gfx1151, sm_90, sm_86; several, with commas: each in a folder of its own in --out")
 	f.StringVarP(&o.Out, "out", "o", "", "the artifact's folder (default out/MODEL)")
 	f.StringVar(&fuse, "fuse", "on", "off: primitive ops only; -RULE,-RULE: without these rules")
 	f.StringVar(&after, "after", "", "print the graph after this pass, in the model language, and stop")
