@@ -14,7 +14,7 @@ echo "test: go vet ./..."
 go vet ./...
 echo "test: go test $* ./..."
 status=0
-go test -v -timeout 25m "$@" ./... 2>&1 | tee "$log" | { grep --line-buffered -E '^(ok|FAIL|panic:|[[:space:]]*--- FAIL)' || true; } || status=$?
+go test -v -timeout 60m "$@" ./... 2>&1 | tee "$log" | { grep --line-buffered -E '^(ok|FAIL|panic:|[[:space:]]*--- FAIL)' || true; } || status=$?
 if [ $status != 0 ]; then # of -v's flood, what isn't about tests that passed
 	echo "test: what failed:"
 	grep -v -E '^(ok|\?|=== (RUN|PAUSE|CONT|NAME)|[[:space:]]*--- (PASS|SKIP)|PASS$)' "$log" || true

@@ -23,9 +23,9 @@ var planted = []struct {
 	instance string
 	want     string // of what is said
 }{
-	{"a load out of bounds", "norm.hip",
-		"for (int i = thread(); i < D; i += Threads) sum = fma(x[i], x[i], sum);", "for (int i = thread(); i <= D; i += Threads) sum = fma(x[i], x[i], sum);",
-		"rmsnorm<", "beyond the end of allocation"},
+	{"a load out of bounds", "tail.hip",
+		"i < N; i += 1024) {\n    u64 r = ranked(logits[i], i);", "i < N + 64; i += 1024) {\n    u64 r = ranked(logits[i], i);",
+		"argmax<", "beyond the end of allocation"},
 	{"no barrier between writing and reading", "device.h",
 		"part[warp()] = x;\n  barrier();\n", "part[warp()] = x;\n",
 		"rmsnorm<", "a race: writes LDS"},
@@ -34,8 +34,8 @@ var planted = []struct {
 		"norm_add_norm<", "a race: reads LDS"},
 	// On gfx11 the first fence alone can be left out: what comes of the barrier waits for the stores as well.
 	{"a split-K reduction without a fence", "device.h",
-		"  fence();\n  barrier();\n  if (thread() == 0) {\n    last = atomic_add(ticket, 1) == blocks - 1;\n    if (last) *ticket = 0;\n  }\n  barrier();\n  if (last) fence();\n",
-		"  barrier();\n  if (thread() == 0) {\n    last = atomic_add(ticket, 1) == blocks - 1;\n    if (last) *ticket = 0;\n  }\n  barrier();\n",
+		"    fence();\n    last = atomic_add(ticket, 1) == blocks - 1;\n    if (last) *ticket = 0;\n  }\n  barrier();\n  if (last) fence();\n",
+		"    last = atomic_add(ticket, 1) == blocks - 1;\n    if (last) *ticket = 0;\n  }\n  barrier();\n",
 		"matmul_add_norm<", "a race: reads memory"},
 	{"a split-K reduction without a fence after the ticket", "device.h",
 		"  if (last) fence();\n", "",
@@ -45,7 +45,8 @@ var planted = []struct {
 		"Rows<E> load_rows(const E *p, int stride) { return {load_line(p + lane() / 2 * stride)}; }",
 		"matmul_tiles<", "both halves of a wave"},
 	{"a WMMA sum taken for another lane's", "matrix.hip",
-		"static DEVICE int col(int i) { return 2 * i + lane() / 16; }", "static DEVICE int col(int i) { return i + lane() / 16 * 8; }",
+		"static constexpr int col0(int i) { return 2 * i; }\n  static DEVICE u32 lane_col() { return lane() / 16; }",
+		"static constexpr int col0(int i) { return i; }\n  static DEVICE u32 lane_col() { return lane() / 16 * 8; }",
 		"matmul_tiles<", "NMSE"},
 	{"a swapped nibble", "device.h",
 		"return (w >> 4 * i & 0x000f000fu) | 0x43004300u;", "return (w >> 4 * (i ^ 1) & 0x000f000fu) | 0x43004300u;",

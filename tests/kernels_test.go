@@ -71,8 +71,12 @@ func testKernels(t *testing.T, target *codegen.Target, depth int) {
 	objects := compileCases(t, target, all)
 	promised := runCases(t, []*kernelBench{newBench(t, target, device, objects)}, all)
 	for name := range kernels.InPlace {
-		if !promised[name] && *onlyKernel == "" {
-			t.Errorf("no row has the template %s, which is said to work in place", name)
+		has := slices.ContainsFunc(kernels.Registry, func(k kernels.Kernel) bool {
+			ok, _ := filepath.Match(k.Targets, target.Name)
+			return ok && strings.HasPrefix(k.Inst, name+"<")
+		})
+		if has && !promised[name] && *onlyKernel == "" {
+			t.Errorf("no case of the template %s worked in place, as it is said to", name)
 		}
 	}
 }

@@ -18,7 +18,7 @@ var prefillKernels = []struct {
 	most      float64
 }{
 	{"attend_gate", map[string]int{"H": 4, "KV": 1, "D": 256, "window": 0}, 64, 440, 17},
-	{"attend_gate_rotate", map[string]int{"H": 4, "KV": 1, "D": 256, "window": 0, "G": 128}, 64, 440, 20},
+	{"attend_gate_rotate", map[string]int{"H": 4, "KV": 1, "D": 256, "window": 0, "G": 128}, 64, 440, 21},
 	{"gdn", map[string]int{"HK": 2, "HV": 4, "DK": 128, "DV": 128}, 256, 130, 26},
 }
 
