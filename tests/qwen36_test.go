@@ -295,10 +295,10 @@ func TestTinyW4(t *testing.T) {
 
 // TestTinyW4ThroughHIP: one of its prompts in gfx1100 code, through the stand-in for HIP.
 func TestTinyW4ThroughHIP(t *testing.T) {
+	dir := tinyW4(t) // before the stand-in's process, which would only skip
 	if !inStandin(t) {
 		return
 	}
-	dir := tinyW4(t)
 	c, err := weights.Open(filepath.Join(dir, "golden.safetensors"))
 	if err != nil {
 		t.Fatal(err)
