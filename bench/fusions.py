@@ -8,7 +8,7 @@ Runs alternate with the default plan's, so that a slow spell of the machine hits
 the paired ratios; where the middle half of the ratios spans 1, it's noise and no sign is claimed. Prints a table and
 writes bench/results/DATE-fusions-MODEL.json.
 """
-import datetime, json, os, pathlib, re, statistics, subprocess, sys, tempfile
+import concurrent.futures, datetime, json, os, pathlib, re, statistics, subprocess, sys, tempfile
 
 here = pathlib.Path(__file__).resolve().parent
 hipc, hiprun = here.parent / "bin/hipc", here.parent / "bin/hiprun"
@@ -25,7 +25,7 @@ def predicted(model, weights, fuse):
     e = json.loads(sh(hipc, "explain", model, "--weights", weights, f"--fuse={fuse}", "--json"))
     b = next(b for b in e["buckets"] if b["name"] == "decode_1")
     fired = sorted({f["Rule"] for g in b["report"]["Graphs"] or [] for f in g["Fired"] or []})
-    return b["predicted_seconds"], e["launches_per_token"], fired
+    return b["seconds"], e["launches_per_token"], fired
 
 
 def measure(folder):
@@ -39,10 +39,9 @@ def main():
     seconds, launches, fired = predicted(model, weights, "on")
     plans = ["off"] + ["-" + r for r in (sys.argv[4:] or fired)]
     with tempfile.TemporaryDirectory() as tmp:
-        folders = {}
-        for fuse in ["on"] + plans:
-            folders[fuse] = f"{tmp}/{fuse.strip('-')}"
-            sh(hipc, "compile", model, "--weights", weights, f"--fuse={fuse}", "-o", folders[fuse])
+        folders = {fuse: f"{tmp}/{fuse.strip('-')}" for fuse in ["on"] + plans}
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda fuse: sh(hipc, "compile", model, "--weights", weights, f"--fuse={fuse}", "-o", folders[fuse]), folders))
         rows = []
         for fuse in plans:
             other, count, _ = predicted(model, weights, fuse)
