@@ -34,11 +34,11 @@ var planted = []struct {
 		"norm_add_norm<", "a race: reads LDS"},
 	// On gfx11 the first fence alone can be left out: what comes of the barrier waits for the stores as well.
 	{"a split-K reduction without a fence", "device.h",
-		"    fence();\n    last = atomic_add(ticket, 1) == blocks - 1;\n    if (last) *ticket = 0;\n  }\n  barrier();\n  if (last) fence();\n",
+		"    last = take(ticket) == blocks - 1;\n    if (last) *ticket = 0;\n  }\n  barrier();\n  if (last) taken();\n",
 		"    last = atomic_add(ticket, 1) == blocks - 1;\n    if (last) *ticket = 0;\n  }\n  barrier();\n",
 		"matmul_add_norm<", "a race: reads memory"},
 	{"a split-K reduction without a fence after the ticket", "device.h",
-		"  if (last) fence();\n", "",
+		"  if (last) taken();\n", "",
 		"attend_kv_split<", "a race: reads memory"},
 	{"a WMMA operand that lanes 16 to 31 lack", "matrix.hip",
 		"Rows<E> load_rows(const E *p, int stride) { return {load_line(p + lane() % 16 * stride)}; }",

@@ -70,9 +70,15 @@ DEVICE int thread() { return __nvvm_read_ptx_sreg_tid_x(); }
 DEVICE int block_number() { return __nvvm_read_ptx_sreg_ctaid_x(); }
 DEVICE int block_count() { return __nvvm_read_ptx_sreg_nctaid_x(); }
 DEVICE void barrier() { __syncthreads(); }
-// All that this thread has written is there for other blocks before what it writes after this.
-DEVICE void fence() { __nvvm_membar_gl(); }
 DEVICE int atomic_add(int *p, int x) { return __nvvm_atom_add_gen_i(p, x); }
+// Takes the next number at p. What the block wrote before a barrier that stands before is there for whoever takes a later number, and so for
+// the threads behind a barrier that follows. Fences around a relaxed addition, as on gfx11, took 0.35 us more on an H100.
+DEVICE int take(int *p) {
+  int n;
+  asm volatile("atom.acq_rel.gpu.add.s32 %0, [%1], 1;" : "=r"(n) : "l"(p) : "memory");
+  return n;
+}
+DEVICE void taken() {}
 DEVICE void atomic_max(u64 *p, u64 x) { __nvvm_atom_max_gen_ull((unsigned long long *)p, x); }
 DEVICE void atomic_add(u64 *p, u64 x) { __nvvm_atom_add_gen_ll((long long *)p, (long long)x); }
 
@@ -133,8 +139,14 @@ DEVICE void barrier() {
   __builtin_amdgcn_s_barrier();
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
 }
+// All that this thread has written is there for other blocks before what it writes after this.
 DEVICE void fence() { __builtin_amdgcn_fence(__ATOMIC_ACQ_REL, "agent"); }
 DEVICE int atomic_add(int *p, int x) { return __hip_atomic_fetch_add(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT); }
+DEVICE int take(int *p) {
+  fence();
+  return atomic_add(p, 1);
+}
+DEVICE void taken() { fence(); }
 DEVICE void atomic_max(u64 *p, u64 x) { __hip_atomic_fetch_max(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT); }
 DEVICE void atomic_add(u64 *p, u64 x) { __hip_atomic_fetch_add(p, x, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP); }
 
@@ -226,6 +238,18 @@ template <int n, class One> DEVICE void unrolled(One one) {
 
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
+// put(i, get(i)) for i = first, first + Step, ... below N, at most Each at a time: all that get reads is under way before put writes, which the
+// compiler must not assume to be elsewhere.
+template <int N, int Step, int Each = 8, class Get, class Put> DEVICE void moved(int first, Get get, Put put) {
+  constexpr int count = ceil_div(N, Step), each = count < Each ? count : Each;
+  _Pragma("nounroll") for (int from = first; from < N; from += each * Step) {
+    float v[each];
+    UNROLL for (int j = 0; j < each; j++) v[j] = from + j * Step < N ? get(from + j * Step) : 0;
+    UNROLL for (int j = 0; j < each; j++)
+      if (from + j * Step < N) put(from + j * Step, v[j]);
+  }
+}
+
 // The LDS bytes of a launch's registry row: where a kernel needs more than the 48 KiB that NVIDIA gives static arrays.
 extern SHARED w4 block_memory[];
 
@@ -264,12 +288,11 @@ DEVICE bool last_block(int *ticket, int blocks) {
   static SHARED int last;
   barrier();
   if (thread() == 0) {
-    fence();
-    last = atomic_add(ticket, 1) == blocks - 1;
+    last = take(ticket) == blocks - 1;
     if (last) *ticket = 0;
   }
   barrier();
-  if (last) fence();
+  if (last) taken();
   return last;
 }
 

@@ -9,7 +9,7 @@ namespace hipc {
 template <class W, int N, int D> DEVICE void embed_row(int id, const u8 *w, float *y) {
   id = id < 0 ? 0 : id >= N ? N - 1 : id;
   const u8 *p = w + id / 16 * group_bytes<W, D>;
-  for (int k = thread(); k < D; k += 256) y[k] = W::one(p, k, id % 16);
+  moved<D, 256>(thread(), [&](int k) { return W::one(p, k, id % 16); }, [&](int k, float v) { y[k] = v; });
 }
 
 // y[T, D] = rows tokens[T] of w[N, D]. Grid T.

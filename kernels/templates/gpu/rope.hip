@@ -107,7 +107,8 @@ template <int D, int R, class Theta, class Put> DEVICE void rotate_head(const fl
     if (w) a *= w[i], b *= w[i + R / 2];
     put(i, a * t.cos - b * t.sin), put(i + R / 2, b * t.cos + a * t.sin);
   }
-  for (int i = R + lane(); i < D; i += warp_size) put(i, w ? x[i] * scale * w[i] : x[i]);
+  if constexpr (R < D)
+    moved<D - R, warp_size>(lane(), [&](int i) { return w ? x[R + i] * scale * w[R + i] : x[R + i]; }, [&](int i, float v) { put(R + i, v); });
 }
 
 // 1 / the root mean square of a head, in all lanes of a warp.
@@ -146,13 +147,13 @@ DEVICE void rope_append_rows(const float *q, const float *k, const float *v, con
     if (g < G) {
       rotate_head<D, R, Theta>(x, qw, scale, position, [&](int i, float y) { qout[qrow * D + i] = y; });
       if constexpr (Stride > D)
-        for (int i = lane(); i < D; i += warp_size) gout[qrow * D + i] = x[D + i];
+        moved<D, warp_size>(lane(), [&](int i) { return x[D + i]; }, [&](int i, float v) { gout[qrow * D + i] = v; });
     } else if (g == G) {
       f16 *to = pages.k(head, position);
       rotate_head<D, R, Theta>(x, kw, scale, position, [&](int i, float y) { to[i] = (f16)y; });
     } else {
       f16 *to = pages.v(head, position);
-      for (int i = lane(); i < D; i += warp_size) to[i] = (f16)v[kat + i];
+      moved<D, warp_size>(lane(), [&](int i) { return v[kat + i]; }, [&](int i, float x) { to[i] = (f16)x; });
     }
   }
 }
