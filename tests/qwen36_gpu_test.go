@@ -28,6 +28,8 @@ func TestQwen36OnGPU(t *testing.T) {
 					path, prompts = qwen36ForGPU(t, name, fuse), 2
 				} else if _, err := os.Stat(path); err != nil {
 					t.Skipf("not compiled for this card: %v", err)
+				} else if testing.Short() {
+					prompts = 2
 				}
 				llm, err := engine.Open(path, engine.Options{})
 				if err != nil {
