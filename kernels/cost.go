@@ -30,16 +30,15 @@ type Coster interface {
 	Launch(steps ...Load) float64
 }
 
-// A Machine predicts for a launch of one step Node and the longer of bytes / Bandwidth and flops / Flops, where a step of few blocks has no more
-// than Rate for each of them, and Units' share of Flops. Steps that share a launch fill each other's gaps: together they take as long as all
-// their work on the whole machine, or as the longest of them by itself.
+// A Machine predicts for a step max(bytes / Bandwidth, flops / Flops) / fill + Node, where fill is how much of the machine
+// its blocks keep busy. Steps that share a launch fill each other's gaps: together they take as long as all their work on
+// the whole machine, or as the longest of them by itself.
 type Machine struct {
 	Bandwidth float64 // bytes a second
 	Flops     float64 // a second; a multiply-add is two
 	Node      float64 // seconds that a launch costs by itself
 	Ticket    float64 // seconds until the block that ends last knows it: of kernels that finish in their last block
 	Units     int     // blocks that run at once
-	Rate      float64 // bytes a second that one block moves by itself; 0: its share of Bandwidth
 	Act       int     // bytes of an activation
 	KV        int     // bytes of an element of the KV cache
 }
@@ -51,9 +50,11 @@ type Machine struct {
 // lanes at 3 GHz, of which decoding the weights leaves about a third. A launch is one barrier of the pool.
 //
 // sm_90 is calibrated on an H100 (SXM; 3.35 TB/s by its data sheet) with three plans of Qwen3.6-35B-A3B: all fusions, those without a last block's
-// work, none. A launch of little takes 0.8 to 1.2 µs; products of some MB, of which a token consists, read 1.5 TB/s; a block by itself 40 GB/s; and
-// the last of 64 blocks knows that it is some 1 µs later. bench/results has how far that is off. The head alone, a product of 1 GB, reads 3.06 TB/s
-// and is predicted twice too slow: the same in all plans.
+// work, none. A launch of little takes 0.8 to 1.2 µs; products of some MB, of which a token consists, read 1.5 TB/s; the last of 64 blocks knows that
+// it is some 1 µs later. With these the median error over the 322 launches of a token is 17 %, that of their sum 1 %
+// (bench/results/2026-11-24-qwen3.6-35b-a3b-h100.json). The head alone, a product of 1 GB, reads 3.06 TB/s and is predicted twice too slow, the same
+// in all plans; a launch of one block up to three times, so that -fuse=off is predicted 1.25 times too slow. A rate of its own for a block
+// (40 GB/s) mended that, and chose prefill plans that were 7 % slower: what a block computes by itself isn't told by its bytes.
 //
 // The other GPUs are an RTX 3090, an RX 7900 XTX and a Ryzen AI Max 395 by their data sheets: bandwidth of the memory, dense f16 with matrix
 // units, compute units. What a graph's node costs was measured by others: 3.6 to 5.6 µs on a W7900.
@@ -61,7 +62,7 @@ var Machines = map[string]Machine{
 	"cpu_v3": {Bandwidth: 40e9, Flops: 250e9, Node: 2e-6, Units: 8, Act: 4, KV: 4},
 	"cpu_v4": {Bandwidth: 40e9, Flops: 500e9, Node: 2e-6, Units: 8, Act: 4, KV: 4},
 
-	"sm_90":   {Bandwidth: 1.5e12, Rate: 40e9, Flops: 989e12, Node: 1.1e-6, Ticket: 1e-6, Units: 132, Act: 4, KV: 2},
+	"sm_90":   {Bandwidth: 1.5e12, Flops: 989e12, Node: 1.1e-6, Ticket: 1e-6, Units: 132, Act: 4, KV: 2},
 	"sm_86":   {Bandwidth: 936e9, Flops: 71e12, Node: 1.5e-6, Units: 82, Act: 4, KV: 2},
 	"gfx1100": {Bandwidth: 960e9, Flops: 123e12, Node: 4e-6, Units: 96, Act: 4, KV: 2},
 	"gfx1151": {Bandwidth: 256e9, Flops: 59e12, Node: 4e-6, Units: 40, Act: 4, KV: 2},
@@ -75,7 +76,8 @@ func (m Machine) String() string {
 // Load implements Coster: predicted, with an empty context.
 func (m Machine) Load(s Step) Load {
 	bytes, flops := Work(s.Node, s.Rows, m.Act)
-	return m.load(s, float64(bytes)/m.Bandwidth, float64(flops)/m.Flops)
+	busy := max(float64(bytes)/m.Bandwidth, float64(flops)/m.Flops)
+	return Load{s, busy, m.alone(s, busy)}
 }
 
 // Launch implements Coster.
@@ -118,9 +120,9 @@ func (m Machine) Estimate(launch []Step, pos int) Estimate {
 		bytes, flops = bytes+b, flops+f
 		e.Bytes, e.Flops = e.Bytes+bytes, e.Flops+flops
 		x, y := float64(bytes)/m.Bandwidth, float64(flops)/m.Flops
-		l := m.load(s, x, y)
+		busy := max(x, y)
 		memory, matrix = memory+x, matrix+y
-		sum, longest = sum+l.Busy, max(longest, l.Alone)
+		sum, longest = sum+busy, max(longest, m.alone(s, busy))
 		grid += s.Choice.Grid
 	}
 	work := max(sum, longest)
@@ -138,19 +140,13 @@ func (m Machine) Estimate(launch []Step, pos int) Estimate {
 	return e
 }
 
-// load is what a step takes whose bytes keep the whole memory busy for so long, and whose operations all units. By itself, its blocks
-// may be too few for either.
-func (m Machine) load(s Step, memory, matrix float64) Load {
-	grid := float64(s.Choice.Grid)
-	rate := m.Rate
-	if rate == 0 {
-		rate = m.Bandwidth / float64(m.Units)
-	}
-	alone := max(memory/min(1, grid*rate/m.Bandwidth), matrix/m.fill(s.Choice.Grid))
+// alone is how long s would take by itself, if it kept the whole machine busy for so long.
+func (m Machine) alone(s Step, busy float64) float64 {
+	t := busy / m.fill(s.Choice.Grid)
 	if slices.Contains(s.Choice.Cells, Ticket) {
-		alone += m.Ticket
+		t += m.Ticket
 	}
-	return Load{s, max(memory, matrix), alone}
+	return t
 }
 
 // fill is the part of the machine that grid blocks keep busy. More of them than run at once keep all of it busy to the end:
