@@ -82,6 +82,9 @@ func (s *sourceMap) resolve(layer int, p string, dims []int, pos syntax.Pos) (ir
 			elem, err := s.stack(name, ir.Put(base, layer), a, dims, pos)
 			return elem, p, err
 		}
+		if err := s.tied(name, a.Parts[0], pos); err != nil {
+			return "", p, err
+		}
 		p = base + a.Parts[0]
 		return s.again(layer, p, dims, pos)
 	}
@@ -102,6 +105,19 @@ func (s *sourceMap) again(layer int, p string, dims []int, pos syntax.Pos) (ir.E
 		return "", p, s.lacks(ir.Put(p, layer), dims, pos)
 	}
 	return s.resolve(layer, p, dims, pos)
+}
+
+// tied refuses to let another weight stand in for one that the checkpoint says is its own: then a file of it is missing. Where it says nothing
+// they are tied: that is the default of transformers' PretrainedConfig, and a family whose own default is another (all of ours but Gemma)
+// writes the field, whatever it says. A GGUF's config says what its tensors are.
+func (s *sourceMap) tied(name, other string, pos syntax.Pos) error {
+	text, _ := s.ckpt.Config()["text_config"].(map[string]any)
+	top, inner := s.ckpt.Config()["tie_word_embeddings"], text["tie_word_embeddings"]
+	if top == true || inner == true || top != false && inner != false {
+		return nil
+	}
+	return syntax.Errorf(pos, "%s has no tensor %s.weight, and its config says tie_word_embeddings: false, so %s can't stand in for it: a file of the checkpoint is missing; fetch it, or write true there if the model was trained with one tensor for both",
+		s.ckpt.Path, name, other)
 }
 
 // find seeks a weight as PREFIX PATH.weight, PREFIX PATH.
