@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"fmt"
+	"slices"
 
 	"hipc/codegen"
 	"hipc/fusion"
@@ -62,18 +63,25 @@ func (b Bucket) tail(m *ir.Model) error {
 	return err
 }
 
-// drop leaves out what only the logits need: the end, and of the last layer all that doesn't write state.
+// drop leaves out what only the logits need: the end, the layers behind the last one that keeps a state, and of that one all that
+// doesn't write it. There is such a layer.
 func (b Bucket) drop(m *ir.Model) {
-	last := m.Layers - 1
-	body := m.BodyOf(last)
-	g := body.Graph
-	if len(body.Layers) > 1 {
-		body.Layers = body.Layers[:len(body.Layers)-1]
-		g = g.Clone(nil)
-		g.Name += "_last"
-		m.Bodies = append(m.Bodies, &ir.Body{Graph: g, Layers: []int{last}})
-	}
-	g.Results = nil
-	g.Prune()
 	m.End = &ir.Graph{Name: m.End.Name}
+	for {
+		m.Layers--
+		body := m.BodyOf(m.Layers)
+		body.Layers = body.Layers[:len(body.Layers)-1] // ascending: this one is its last
+		g := body.Graph.Clone(nil)
+		if len(body.Layers) == 0 {
+			m.Bodies = slices.DeleteFunc(m.Bodies, func(x *ir.Body) bool { return x == body })
+		} else {
+			g.Name += "_last"
+		}
+		g.Results = nil
+		if g.Prune(); len(g.Nodes) > 0 {
+			m.Bodies = append(m.Bodies, &ir.Body{Graph: g, Layers: []int{m.Layers}})
+			m.Layers++
+			return
+		}
+	}
 }

@@ -255,6 +255,10 @@ func (c *compilation) lower() (err error) {
 }
 
 func (c *compilation) specialise() error {
+	keeps := func(n *ir.Node) bool { return len(n.States()) > 0 }
+	if !slices.ContainsFunc(c.lowered.Bodies, func(b *ir.Body) bool { return slices.ContainsFunc(b.Graph.Nodes, keeps) }) {
+		return syntax.Errorf(c.text.repeat(), "no layer keeps a state: a token would know nothing of those before it; want attend, conv1d or delta_rule in a block")
+	}
 	for _, b := range Buckets {
 		m, err := b.specialise(c.lowered)
 		if err != nil {

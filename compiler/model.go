@@ -91,6 +91,16 @@ func ParseText(file, src string) (*Text, error) {
 	return t, r.errs.Err()
 }
 
+// repeat is where the graph runs its layers.
+func (t *Text) repeat() syntax.Pos {
+	for _, it := range t.Graph.Items {
+		if it.Stmt != nil && it.Stmt.Repeat != nil {
+			return syntax.At(it.Stmt.Repeat.Pos)
+		}
+	}
+	return syntax.Pos{File: t.File, Line: t.graphLine, Col: 1}
+}
+
 // yamlError gives yaml's error, "yaml: line 3: did not find …", our form.
 func yamlError(file string, err error) error {
 	msg := strings.TrimPrefix(err.Error(), "yaml: ")

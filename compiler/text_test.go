@@ -88,7 +88,7 @@ func TestAtMostTenErrorsSorted(t *testing.T) {
 	}
 }
 
-// TestOnePageServesTheFamily: --set and the text's published values give the dims; one that isn't there is refused.
+// TestSet: --set and the text's published values give the dims; one that isn't there is refused.
 func TestSet(t *testing.T) {
 	txt, err := ReadText("../models/llama.yaml")
 	if err != nil {

@@ -133,9 +133,8 @@ func (randomPrices) Launch(steps ...kernels.Load) float64 {
 	return max(busy, alone) + 2e-6
 }
 
-// logitsOf evaluates a model on tokens, some rows at a time, with weights that follow from their names.
-func logitsOf(t *testing.T, m *ir.Model, ids []int32, rows int) []float32 {
-	t.Helper()
+// randomWorld has weights that follow from their names.
+func randomWorld() *ir.World {
 	known := map[string]*ir.Tensor{}
 	w := &ir.World{Sample: &ir.Sampling{Temperature: 1, TopP: 1, Penalty: 1}}
 	w.Weight = func(x *ir.Weight, typ ir.Type, layer int) (*ir.Tensor, error) {
@@ -154,6 +153,13 @@ func logitsOf(t *testing.T, m *ir.Model, ids []int32, rows int) []float32 {
 		}
 		return &ir.Tensor{Type: typ, Rows: 1, Data: known[name].Data}, nil
 	}
+	return w
+}
+
+// logitsOf evaluates a model on tokens, some rows at a time, in a world of random weights.
+func logitsOf(t *testing.T, m *ir.Model, ids []int32, rows int) []float32 {
+	t.Helper()
+	w := randomWorld()
 	var out []float32
 	for i := 0; i < len(ids); i += rows {
 		got, err := m.Eval(w, ids[i:min(i+rows, len(ids))])

@@ -9,9 +9,9 @@ import (
 )
 
 // Check says, in one line, what keeps the plan from being run: before anything is allocated, and whoever wrote it. After
-// it every name resolves, every size and total is within its cap, each bucket runs each layer once, and no step reads a
-// slot that nothing wrote or that something else has overwritten since. It can't say whether a kernel stays within its
-// operands: that is the compiler's word, and its tests'.
+// it every name resolves, every size and total is within its cap, each bucket runs each layer once (one without logits may
+// stop before the last), and no step reads a slot that nothing wrote or that something else has overwritten since. It can't
+// say whether a kernel stays within its operands: that is the compiler's word, and its tests'.
 func (p *Plan) Check() error {
 	if slices.ContainsFunc(p.Buckets, func(b Bucket) bool { return b.Base != "" }) {
 		u, err := p.Unfold()
@@ -141,7 +141,7 @@ func (p *Plan) checkBuckets() error {
 	return nil
 }
 
-// checkParts wants one loop, in which each layer has one part, or no loop.
+// checkParts wants one loop, in which each layer has one part, or no loop. Where no logits are wanted, the last layers may have none.
 func (p *Plan) checkParts(b *Bucket) error {
 	if len(b.Parts) == 0 {
 		return fmt.Errorf("no parts")
@@ -183,10 +183,13 @@ func (p *Plan) checkParts(b *Bucket) error {
 			steps += len(part.Steps)
 		}
 	}
-	for l, name := range of {
-		if loop >= 0 && name == "" {
-			return fmt.Errorf("layer %d is in no part", l)
+	if b.Picks == 0 {
+		for len(of) > 0 && of[len(of)-1] == "" {
+			of = of[:len(of)-1]
 		}
+	}
+	if l := slices.Index(of, ""); loop >= 0 && l >= 0 {
+		return fmt.Errorf("layer %d is in no part", l)
 	}
 	if c := b.Cost; c.Steps != steps || c.Bytes < 0 || c.Ops < 0 {
 		return fmt.Errorf("cost says %d steps, the parts have %d", c.Steps, steps)

@@ -130,7 +130,9 @@ func (p *Plan) Runs(b *Bucket) []Run {
 		case !looped:
 			looped = true
 			for l, part := range of {
-				runs = append(runs, Run{part, l})
+				if part != nil { // behind the last one that keeps a state nothing has to be done for a prompt
+					runs = append(runs, Run{part, l})
+				}
 			}
 		}
 	}

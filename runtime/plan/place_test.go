@@ -91,3 +91,24 @@ func TestFind(t *testing.T) {
 		}
 	}
 }
+
+// TestRunsShort: a bucket without logits may end before the last layers, another one may not, and none may leave out one in between.
+func TestRunsShort(t *testing.T) {
+	p := sample()
+	b := &p.Buckets[0]
+	b.Picks, b.Tail, b.Parts, b.Cost.Steps, p.Arena = 0, "", b.Parts[:2], 4, p.Arena[:2]
+	if err := p.Check(); err != nil {
+		t.Error(err)
+	}
+	if runs := p.Runs(b); len(runs) != 2 || runs[0].Part.Name != "begin" || runs[1].Layer != 0 {
+		t.Errorf("runs %v, want begin and layer 0", runs)
+	}
+	b.Parts[1].Layers = "1"
+	if err := p.Check(); err == nil || err.Error() != `plan: bucket "decode_1": layer 0 is in no part` {
+		t.Errorf("layer 0 is left out: %v", err)
+	}
+	b.Parts[1].Layers, b.Picks = "0", 1
+	if err := p.Check(); err == nil || err.Error() != `plan: bucket "decode_1": layer 1 is in no part` {
+		t.Errorf("layer 1 is left out before logits: %v", err)
+	}
+}
