@@ -83,13 +83,13 @@ func AddTail(end *ir.Graph, name string) (*ir.Graph, error) {
 		for _, n := range end.Nodes {
 			r.copy(n)
 		}
-		out := r.build.Inline(rule.Decl, []*ir.Value{r.value(end.Results[0])}, "", nil, rule.Pos)
+		out := r.build.Inline(rule.Decl, []*ir.Value{r.Value(end.Results[0])}, "", nil, rule.Pos)
 		g, err := r.finish(end)
 		if err != nil {
 			return nil, err
 		}
 		if len(out) == 1 {
-			out[0].Name = r.unique("next")
+			out[0].Name = r.Unique("next")
 		}
 		g.Results = append(g.Results[:1:1], out...)
 		return g, nil
@@ -99,35 +99,27 @@ func AddTail(end *ir.Graph, name string) (*ir.Graph, error) {
 
 // A rebuild makes a graph of another one's nodes, some of them spelled out.
 type rebuild struct {
-	*copier
+	*ir.Copier
 	build *ir.Builder
 	out   *ir.Graph
 	named map[*ir.Value]string // names that values take from those they replace
 }
 
 func newRebuild(g *ir.Graph) *rebuild {
-	r := &rebuild{copier: newCopier(), build: &ir.Builder{}, named: map[*ir.Value]string{}}
+	r := &rebuild{Copier: ir.NewCopier(), build: &ir.Builder{}, named: map[*ir.Value]string{}}
 	var params []*ir.Value
 	for _, p := range g.Params {
-		params = append(params, r.fresh(p, p.Name))
+		params = append(params, r.Fresh(p, p.Name))
 	}
 	r.out = r.build.Start(g.Name, params...)
 	return r
 }
 
-func (r *rebuild) operands(n *ir.Node) []*ir.Value {
-	args := make([]*ir.Value, len(n.Args))
-	for i, a := range n.Args {
-		args[i] = r.value(a)
-	}
-	return args
-}
-
-func (r *rebuild) copy(n *ir.Node) { r.replace(n, r.build.Copy(n, r.operands(n))) }
+func (r *rebuild) copy(n *ir.Node) { r.replace(n, r.build.Copy(n, r.Values(n.Args))) }
 
 // apply puts a rule's body in n's place. Its stateful ops keep n's state.
 func (r *rebuild) apply(rule *Rule, n *ir.Node) error {
-	outs := r.build.Inline(rule.Decl, r.operands(n), "", n.States(), n.Pos)
+	outs := r.build.Inline(rule.Decl, r.Values(n.Args), "", n.States(), n.Pos)
 	if err := r.build.Err(); err != nil {
 		return fmt.Errorf("%s, spelled by %s: %w", n, rule.Pos, err)
 	}
@@ -145,7 +137,7 @@ func (r *rebuild) apply(rule *Rule, n *ir.Node) error {
 
 func (r *rebuild) replace(n *ir.Node, outs []*ir.Value) {
 	for i, v := range n.Outs {
-		r.values[v] = outs[i]
+		r.Copies[v] = outs[i]
 		r.named[outs[i]] = v.Name
 	}
 }
@@ -162,11 +154,11 @@ func (r *rebuild) finish(g *ir.Graph) (*ir.Graph, error) {
 					if !ok {
 						name = v.Name
 					}
-					v.Name = r.unique(name)
+					v.Name = r.Unique(name)
 				}
 			}
 		}
 	}
-	r.results(r.out, g)
+	r.out.Results = r.Values(g.Results)
 	return r.out, nil
 }

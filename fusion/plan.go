@@ -148,34 +148,34 @@ func complete(launches [][]*piece) error {
 func (s *site) fused(m *Match) *ir.Node {
 	n := &ir.Node{Op: m.Rule.op, Args: m.Args}
 	body := &ir.Graph{Name: m.Rule.Name}
-	c := newCopier()
+	c := ir.NewCopier()
 	for i, a := range m.Args {
 		if !a.Bound() {
 			continue
 		}
 		p := &ir.Value{Name: m.Rule.paramName(i), Type: a.Type, Pos: a.Pos}
-		c.names[p.Name] = true
+		c.Names[p.Name] = true
 		body.Params = append(body.Params, p)
-		if c.values[a] == nil {
-			c.values[a] = p
+		if c.Copies[a] == nil {
+			c.Copies[a] = p
 		}
 	}
 	for _, i := range m.nodes.members() {
 		src := s.graph.Nodes[i]
 		for _, a := range src.Args { // an equal weight that is another value
-			if c.values[a] == nil {
+			if c.Copies[a] == nil {
 				for k, b := range m.Args {
 					if a.Weight != nil && same(a, b) {
-						c.values[a] = c.values[m.Args[k]]
+						c.Copies[a] = c.Copies[m.Args[k]]
 					}
 				}
 			}
 		}
-		body.Nodes = append(body.Nodes, c.node(src))
+		body.Nodes = append(body.Nodes, c.Node(src))
 		n.Pos = src.Pos
 	}
 	for _, v := range m.Outs {
-		body.Results = append(body.Results, c.values[v])
+		body.Results = append(body.Results, c.Copies[v])
 		n.Outs = append(n.Outs, &ir.Value{Name: v.Name, Type: v.Type, Node: n, Pos: v.Pos})
 	}
 	n.Body = body
@@ -186,8 +186,8 @@ func (s *site) fused(m *Match) *ir.Node {
 // the steps of one stand beside each other.
 func (s *site) assemble(launches [][]*piece) *ir.Graph {
 	done := newBitset(len(s.graph.Nodes))
-	c := newCopier()
-	out := c.graph(s.graph)
+	c := ir.NewCopier()
+	out := c.Graph(s.graph)
 	shared := 0
 	for left := launches; len(left) > 0; {
 		next := -1
@@ -204,10 +204,10 @@ func (s *site) assemble(launches [][]*piece) *ir.Graph {
 		}
 		for _, p := range launch {
 			done.addAll(p.nodes)
-			n := c.node(p.Node)
+			n := c.Node(p.Node)
 			if m := p.match; m != nil { // readers know the values of the unfused graph
 				for i, v := range m.Outs {
-					c.values[v] = n.Outs[i]
+					c.Copies[v] = n.Outs[i]
 				}
 			}
 			if len(launch) > 1 {
@@ -216,7 +216,7 @@ func (s *site) assemble(launches [][]*piece) *ir.Graph {
 			out.Nodes = append(out.Nodes, n)
 		}
 	}
-	c.results(out, s.graph)
+	out.Results = c.Values(s.graph.Results)
 	return out
 }
 

@@ -157,40 +157,40 @@ func (h *head) key() string {
 
 // rotate is g without its head but with next's, whose layer is then called so.
 func (r *rotation) rotate(g, next *ir.Graph, layer, name string) *ir.Graph {
-	c := newCopier()
-	out := c.graph(g)
+	c := ir.NewCopier()
+	out := c.Graph(g)
 	out.Name = name
 	own := r.heads[g]
 	if own != nil {
 		for i, v := range own.crossing {
-			out.Params = append(out.Params, c.fresh(v, own.names[i]))
+			out.Params = append(out.Params, c.Fresh(v, own.names[i]))
 		}
 	}
 	for _, n := range g.Nodes {
 		if own == nil || !slices.Contains(own.nodes, n) {
-			out.Nodes = append(out.Nodes, c.node(n))
+			out.Nodes = append(out.Nodes, c.Node(n))
 		}
 	}
-	c.results(out, g)
+	out.Results = c.Values(g.Results)
 	if next == nil {
 		return out
 	}
 	// The successor's head, on what it would be given.
 	h := r.heads[next]
-	d := &copier{values: map[*ir.Value]*ir.Value{}, names: c.names}
+	d := &ir.Copier{Copies: map[*ir.Value]*ir.Value{}, Names: c.Names}
 	for i, p := range next.Params {
-		d.values[p] = out.Results[i]
+		d.Copies[p] = out.Results[i]
 	}
 	for _, n := range h.nodes {
 		for _, a := range n.Args {
-			if a.Weight != nil && d.values[a] == nil {
-				d.values[a] = inLayer(a, layer)
+			if a.Weight != nil && d.Copies[a] == nil {
+				d.Copies[a] = inLayer(a, layer)
 			}
 		}
-		out.Nodes = append(out.Nodes, d.node(n))
+		out.Nodes = append(out.Nodes, d.Node(n))
 	}
 	for _, v := range h.crossing {
-		out.Results = append(out.Results, d.values[v])
+		out.Results = append(out.Results, d.Copies[v])
 	}
 	return out
 }

@@ -2,65 +2,105 @@ package ir
 
 import "fmt"
 
-// Clone copies g with its nodes and values; weights, literals and bodies are shared. Where replace (which may be nil)
-// says true, the node is left out, and its results become what replace gives in terms of the copied operands.
-func (g *Graph) Clone(replace func(n *Node, args []*Value) ([]*Value, bool)) *Graph {
-	c := &Graph{Name: g.Name}
-	at := map[*Value]*Value{}
+// A Copier copies parts of graphs into another one, in which no two values have one name. Weights, literals and bodies are shared:
+// nobody changes them. What it hasn't copied stays what it is.
+type Copier struct {
+	Copies map[*Value]*Value
+	Names  map[string]bool
+}
+
+// NewCopier is one for a graph that is empty yet.
+func NewCopier() *Copier {
+	return &Copier{Copies: map[*Value]*Value{}, Names: map[string]bool{}}
+}
+
+// Value is v's copy.
+func (c *Copier) Value(v *Value) *Value {
+	if w := c.Copies[v]; w != nil {
+		return w
+	}
+	return v
+}
+
+// Values are the copies of a list.
+func (c *Copier) Values(list []*Value) []*Value {
+	out := make([]*Value, len(list))
+	for i, v := range list {
+		out[i] = c.Value(v)
+	}
+	return out
+}
+
+// Fresh copies v as a value without a node, called name or nearly so.
+func (c *Copier) Fresh(v *Value, name string) *Value {
+	w := &Value{Name: c.Unique(name), Type: v.Type, Pos: v.Pos}
+	c.Copies[v] = w
+	return w
+}
+
+// Unique takes a name like name that nothing has yet.
+func (c *Copier) Unique(name string) string {
+	u := name
+	for i := 2; c.Names[u]; i++ {
+		u = fmt.Sprintf("%s_%d", name, i)
+	}
+	c.Names[u] = true
+	return u
+}
+
+// Node copies n with its operands' and results' copies.
+func (c *Copier) Node(n *Node) *Node {
+	m := *n
+	m.Args, m.Outs = c.Values(n.Args), nil
+	for _, v := range n.Outs {
+		w := c.Fresh(v, v.Name)
+		w.Node = &m
+		m.Outs = append(m.Outs, w)
+	}
+	return &m
+}
+
+// Graph begins a copy of g: name and parameters.
+func (c *Copier) Graph(g *Graph) *Graph {
+	out := &Graph{Name: g.Name}
 	for _, p := range g.Params {
-		q := *p
-		at[p] = &q
-		c.Params = append(c.Params, &q)
+		out.Params = append(out.Params, c.Fresh(p, p.Name))
 	}
-	lookup := func(vs []*Value) []*Value {
-		out := make([]*Value, len(vs))
-		for i, v := range vs {
-			if out[i] = at[v]; out[i] == nil {
-				out[i] = v // a weight or a literal
-			}
-		}
-		return out
-	}
+	return out
+}
+
+// Clone copies g. Where replace (which may be nil) says true, the node is left out, and its results become what replace gives in
+// terms of the copied operands.
+func (g *Graph) Clone(replace func(n *Node, args []*Value) ([]*Value, bool)) *Graph {
+	c := NewCopier()
+	out := c.Graph(g)
 	for _, n := range g.Nodes {
-		args := lookup(n.Args)
 		if replace != nil {
-			if outs, ok := replace(n, args); ok {
+			if outs, ok := replace(n, c.Values(n.Args)); ok {
 				for i, o := range n.Outs {
-					at[o] = outs[i]
+					c.Copies[o] = outs[i]
 				}
 				continue
 			}
 		}
-		m := *n
-		m.Args, m.Outs = args, nil
-		for _, o := range n.Outs {
-			q := *o
-			q.Node = &m
-			at[o] = &q
-			m.Outs = append(m.Outs, &q)
-		}
-		c.Nodes = append(c.Nodes, &m)
+		out.Nodes = append(out.Nodes, c.Node(n))
 	}
-	c.Results = lookup(g.Results)
-	return c
+	out.Results = c.Values(g.Results)
+	return out
 }
 
 // Unused is a name like name that no value of g has.
 func (g *Graph) Unused(name string) string {
-	taken := map[string]bool{}
+	c := NewCopier()
 	for _, p := range g.Params {
-		taken[p.Name] = true
+		c.Names[p.Name] = true
 	}
 	for _, n := range g.Nodes {
 		for _, o := range n.Outs {
-			taken[o.Name] = true
+			c.Names[o.Name] = true
 		}
 	}
-	u := name
-	for i := 2; taken[u]; i++ {
-		u = fmt.Sprintf("%s_%d", name, i)
-	}
-	return u
+	return c.Unique(name)
 }
 
 // Prune drops the nodes whose results nobody reads and that keep no state.
