@@ -68,10 +68,12 @@ func (p Ptr) Add(n int64) Ptr { return p + Ptr(n) }
 type Info struct {
 	Name    string   // "AMD EPYC 9R14"
 	Targets []string // those whose code it runs, best first: "cpu_v4", "cpu_v3"
-	Units   int      // threads, or compute units
 	Total   int64    // bytes that this process may have
 	Free    int64    // bytes of it that are free now
 	Counted int64    // bytes that Alloc and Place have given out
 	Err     error    // why Total and Free aren't known
 	Graphs  bool     // a Replay isn't the launches that Time makes: a model that is loaded holds one against the other
+
+	Threads         int // of a processor, that are used
+	Multiprocessors int // of a card, as its vendor counts them
 }

@@ -64,7 +64,7 @@ func TestHIPTrouble(t *testing.T) {
 		{"of several targets none", "HIPSTANDIN_CARDS=gfx1200", only, nil, 3, "has code for gfx1100: Stand-in GFX1200 (gfx1200) isn't gfx1100 (compile the model with --target cpu too)"},
 		{"a target that isn't there", "", several, []string{"--target", "sm_90"}, 3, "has no code for sm_90, only for"},
 		{"a target that the artifact isn't for", "", dir, []string{"--target", "gfx1151"}, 3, "has no code for gfx1151, only for gfx1100"},
-		{"a device that the artifact isn't for", "", dir, []string{"--device", "cpu"}, 2, "was compiled for hip; want auto, hip or reference"},
+		{"a device that the artifact isn't for", "", dir, []string{"--device", "cpu"}, 2, "was compiled for hip; want auto, hip, sim or reference"},
 		{"too little memory", "HIPSTANDIN_MEMORY=500000", dir, nil, 3, "are free"},
 		{"a card that disappears", "HIPSTANDIN_LOST=120", dir, nil, 3, "hipErrorNoDevice"},
 		{"a card that disappears in a run", "HIPSTANDIN_LOST=700", dir, nil, 3, "hipErrorNoDevice"},

@@ -68,21 +68,22 @@ runs must be finite, otherwise there is no figure.`,
 
 // A record is what has to stand beside a figure that is published.
 type record struct {
-	Model    string          `json:"model"`
-	Format   string          `json:"format"`
-	Weights  string          `json:"weights,omitempty"` // random:SEED where they're of no checkpoint
-	Act      string          `json:"act"`
-	KV       string          `json:"kv"`
-	Target   string          `json:"target"`
-	Context  int             `json:"context"`
-	Hardware string          `json:"hardware"`
-	Threads  int             `json:"threads"`
-	Command  string          `json:"command"`
-	Commit   string          `json:"commit"`
-	Plan     string          `json:"plan_sha256"`
-	Gate     string          `json:"gate"`
-	Peak     int64           `json:"peak_memory_bytes"`
-	Results  []engine.Series `json:"results"` // tokens a second
+	Model           string          `json:"model"`
+	Format          string          `json:"format"`
+	Weights         string          `json:"weights,omitempty"` // random:SEED where they're of no checkpoint
+	Act             string          `json:"act"`
+	KV              string          `json:"kv"`
+	Target          string          `json:"target"`
+	Context         int             `json:"context"`
+	Hardware        string          `json:"hardware"`
+	Threads         int             `json:"threads,omitempty"`         // of a processor
+	Multiprocessors int             `json:"multiprocessors,omitempty"` // of a card
+	Command         string          `json:"command"`
+	Commit          string          `json:"commit"`
+	Plan            string          `json:"plan_sha256"`
+	Gate            string          `json:"gate"`
+	Peak            int64           `json:"peak_memory_bytes"`
+	Results         []engine.Series `json:"results"` // tokens a second
 }
 
 func newRecord(a *runtime.Artifact, llm *engine.LLM, results []engine.Series) record {
@@ -95,7 +96,7 @@ func newRecord(a *runtime.Artifact, llm *engine.LLM, results []engine.Series) re
 	r.Format = strings.Join(kinds, ", ")
 	if m, ok := llm.Model.(*runtime.Model); ok {
 		info := m.Info()
-		r.Hardware, r.Threads = info.Name, info.Units
+		r.Hardware, r.Threads, r.Multiprocessors = info.Name, info.Threads, info.Multiprocessors
 	}
 	return r
 }
@@ -126,7 +127,14 @@ func builtFrom() string {
 }
 
 func (r record) table(w io.Writer) error {
-	fmt.Fprintf(w, "%s (%s), %s, %s, %d threads\n", r.Model, r.Format, r.Target, r.Hardware, r.Threads)
+	fmt.Fprintf(w, "%s (%s), %s, %s", r.Model, r.Format, r.Target, r.Hardware)
+	switch {
+	case r.Threads > 0:
+		fmt.Fprintf(w, ", %d threads", r.Threads)
+	case r.Multiprocessors > 0:
+		fmt.Fprintf(w, ", %d multiprocessors", r.Multiprocessors)
+	}
+	fmt.Fprintln(w)
 	if r.Weights != "" {
 		fmt.Fprintf(w, "weights %s: the figures are of speed only\n", r.Weights)
 	}

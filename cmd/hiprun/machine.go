@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +26,7 @@ type machine struct {
 
 func (m *machine) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.device, "device", "auto", "cpu, hip (AMD), cuda (NVIDIA), sim (AMD code, executed by the cpu), reference (the oracle); auto: what DIR is for, of several this card's, else the cpu")
+	f.StringVar(&m.device, "device", "auto", devices()+"; auto: what DIR is for, of several this card's, else the cpu")
 	f.StringVar(&m.target, "target", "", "run this target's code, even on a card that is only near it, at your own risk: gfx1100's on gfx1101")
 	f.DurationVar(&m.timeout, "timeout", time.Minute, "when a GPU that doesn't finish is given up")
 	f.IntVarP(&m.threads, "threads", "t", 0, "threads of the cpu; 0: one per core")
@@ -55,8 +55,8 @@ func (m *machine) artifact(dir string) (*runtime.Artifact, error) {
 	if m.timeout <= 0 {
 		return nil, usageError{fmt.Errorf("--timeout %v: want more than nothing", m.timeout)}
 	}
-	if !slices.Contains([]string{"auto", "cpu", "hip", "cuda", "sim", "reference"}, m.device) {
-		return nil, usageError{fmt.Errorf("--device %s: want auto, cpu, hip, cuda, sim or reference", m.device)}
+	if _, ok := engine.DeviceNamed(m.device); !ok && m.device != "auto" {
+		return nil, usageError{fmt.Errorf("--device %s: want auto, %s", m.device, either(engine.DeviceNames(func(*engine.Device) bool { return true })))}
 	}
 	device := m.device
 	if device == "auto" {
@@ -87,19 +87,33 @@ func (m *machine) model(a *runtime.Artifact) (*engine.LLM, error) {
 }
 
 func (m *machine) run(a *runtime.Artifact, device string) (engine.Model, error) {
-	switch device {
-	case "auto", a.Plan.Device:
-		if device = a.Plan.Device; device == "reference" {
-			return reference.Open(a, m.context)
-		}
-	case "reference":
+	if device == "auto" {
+		device = a.Plan.Device
+	}
+	if d, ok := engine.DeviceNamed(device); ok && !d.Runs(a.Plan) {
+		return nil, usageError{fmt.Errorf("--device %s: %s was compiled for %s; want auto, %s", device, a.Dir, a.Plan.Device,
+			either(engine.DeviceNames(func(d *engine.Device) bool { return d.Runs(a.Plan) })))}
+	}
+	if device == "reference" {
 		return reference.Open(a, m.context)
-	case "sim":
-		if a.Plan.Device != "hip" {
-			return nil, usageError{fmt.Errorf("--device sim: %s was compiled for %s, and the simulator runs AMD code alone", a.Dir, a.Plan.Target)}
-		}
-	default:
-		return nil, usageError{fmt.Errorf("--device %s: %s was compiled for %s; want auto, %[3]s or reference", device, a.Dir, a.Plan.Device)}
 	}
 	return engine.Run(a, engine.Options{Device: device, Threads: m.threads, Context: m.context, Force: m.target != "", Eager: m.graph == "off", Timeout: m.timeout})
+}
+
+// devices lists them for --help.
+func devices() string {
+	var list []string
+	for _, d := range engine.Devices {
+		if d.About != "" {
+			d.Name += " (" + d.About + ")"
+		}
+		list = append(list, d.Name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// either is a list of words of which one is wanted.
+func either(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }

@@ -242,3 +242,24 @@ func TestScreen(t *testing.T) {
 		t.Errorf("%q, want %q", b.String(), want)
 	}
 }
+
+// TestUnits: what a device has many of is called what it is, in the table and in the record; a device that says nothing has nothing said.
+func TestUnits(t *testing.T) {
+	for _, c := range []struct {
+		r           record
+		table, json string
+	}{
+		{record{Hardware: "EPYC", Threads: 2}, "EPYC, 2 threads\n", `"threads":2`},
+		{record{Hardware: "H100", Multiprocessors: 132}, "H100, 132 multiprocessors\n", `"multiprocessors":132`},
+		{record{Hardware: "simulated gfx1100"}, "simulated gfx1100\n", `"hardware":"simulated gfx1100","command"`},
+	} {
+		var b bytes.Buffer
+		if err := c.r.table(&b); err != nil {
+			t.Fatal(err)
+		}
+		j, err := json.Marshal(c.r)
+		if first, _, _ := strings.Cut(b.String(), "\n"); err != nil || !strings.HasSuffix(first+"\n", c.table) || !strings.Contains(string(j), c.json) {
+			t.Errorf("got %s and %s, want %s and %s", first, j, c.table, c.json)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func (d *Device) Info() runtime.Info {
 	if d.limit > 0 {
 		total, free = min(total, d.limit), min(free, d.limit-d.counted)
 	}
-	return runtime.Info{Name: d.name, Targets: targets(features), Units: d.threads, Total: total, Free: max(free, 0), Counted: d.counted}
+	return runtime.Info{Name: d.name, Targets: targets(features), Threads: d.threads, Total: total, Free: max(free, 0), Counted: d.counted}
 }
 
 // Sync has nothing to wait for: Replay returns when all is done.

@@ -39,7 +39,7 @@ func wants(t *testing.T, err error, text string) {
 
 func TestMemory(t *testing.T) {
 	d := open(t, cpu.Options{Memory: 8 << 20})
-	if i := d.Info(); i.Total != 8<<20 || i.Free != 8<<20 || i.Units < 1 || i.Name == "" {
+	if i := d.Info(); i.Total != 8<<20 || i.Free != 8<<20 || i.Threads < 1 || i.Name == "" {
 		t.Errorf("%+v", i)
 	}
 	a, err := d.Alloc(5 << 20)

@@ -86,7 +86,7 @@ func cards(l *gpu.Library, n int) (list []gpu.Card, err error) {
 				return nil, err
 			}
 		}
-		c.Target, c.Units = fmt.Sprintf("sm_%d%d", major, minor), int(units)
+		c.Target, c.Multiprocessors = fmt.Sprintf("sm_%d%d", major, minor), int(units)
 		c.Runs = func(target string) bool { // the driver compiles older processors' PTX for newer ones
 			var n int32
 			_, err := fmt.Sscanf(target, "sm_%d", &n)

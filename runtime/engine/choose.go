@@ -10,18 +10,9 @@ import (
 	"strings"
 
 	"hipc/runtime"
-	"hipc/runtime/cpu"
-	"hipc/runtime/cuda"
 	"hipc/runtime/gpu"
-	"hipc/runtime/hip"
 	"hipc/runtime/plan"
 )
-
-// cards list a kind of device's cards, the kind that is preferred first.
-var cards = []struct {
-	kind string
-	list func() ([]gpu.Card, error)
-}{{"hip", hip.Cards}, {"cuda", cuda.Cards}}
 
 // Find opens the artifact in dir or, of several that stand side by side in it (hipc compile --target a,b), the one that this machine runs
 // best: what was compiled for exactly a card that is there, an AMD card's before an NVIDIA card's, else for the cpu. What was compiled
@@ -49,26 +40,26 @@ func Find(dir, device, target string) (a *runtime.Artifact, said []string, err e
 		}
 		return all[i], nil, nil
 	}
-	of := func(kind string) (some []*runtime.Artifact) {
+	for i := range Devices {
+		d := &Devices[i]
+		if device == "" && d.standsIn() || device != "" && device != d.Name {
+			continue
+		}
+		var some []*runtime.Artifact
 		for _, a := range all {
-			if a.Plan.Device == kind && (device == "" || device == kind) {
+			if d.Runs(a.Plan) {
 				some = append(some, a)
 			}
 		}
-		return some
-	}
-	switch device {
-	case "sim":
-		device = "hip" // the first of the code that it runs
-		if some := of("hip"); len(some) > 0 {
-			return some[0], nil, nil
-		}
-	case "reference":
-		return all[0], nil, nil
-	}
-	for _, c := range cards {
-		if some := of(c.kind); len(some) > 0 {
-			a, why := matching(some, c.list)
+		switch {
+		case len(some) == 0:
+		case d.cards == nil:
+			for i := range said {
+				said[i] += "; taking the " + d.Name
+			}
+			return d.best(some), said, nil
+		default:
+			a, why := matching(some, d.cards)
 			if a != nil {
 				return a, said, nil
 			}
@@ -76,12 +67,6 @@ func Find(dir, device, target string) (a *runtime.Artifact, said []string, err e
 				said = append(said, why)
 			}
 		}
-	}
-	if some := of("cpu"); len(some) > 0 {
-		for i := range said {
-			said[i] += "; taking the cpu"
-		}
-		return fastest(some), said, nil
 	}
 	if len(said) == 0 {
 		said = []string{"no device is here that it was compiled for"}
@@ -154,11 +139,14 @@ func matching(some []*runtime.Artifact, list func() ([]gpu.Card, error)) (*runti
 	return nil, fmt.Sprintf("%s isn't %s%s", strings.Join(names, ", "), strings.Join(targets, " or "), near)
 }
 
-// fastest is the one of several for the cpu that this processor runs best.
-func fastest(some []*runtime.Artifact) *runtime.Artifact {
-	if d, err := cpu.Open(cpu.Options{Threads: 1}); err == nil {
-		defer d.Close()
-		for _, t := range d.Info().Targets {
+// best is the one of several that this machine's device runs best.
+func (d *Device) best(some []*runtime.Artifact) *runtime.Artifact {
+	if d.open == nil {
+		return some[0]
+	}
+	if x, err := d.open(Options{Threads: 1}, ""); err == nil {
+		defer x.Close()
+		for _, t := range x.Info().Targets {
 			for _, a := range some {
 				if a.Plan.Target == t {
 					return a

@@ -14,17 +14,10 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"hipc/runtime"
-	"hipc/runtime/cpu"
-	"hipc/runtime/cuda"
-	"hipc/runtime/gpu"
-	"hipc/runtime/hip"
-	"hipc/runtime/sim"
 	"hipc/runtime/text/files"
 )
 
@@ -51,18 +44,6 @@ type Options struct {
 	Force   bool          // on a card that is only near the target
 	Eager   bool          // on a GPU: launch by launch instead of a graph
 	Timeout time.Duration // of a GPU's replay; 0: a minute
-}
-
-// devices open what a plan may be for, and the simulator.
-var devices = map[string]func(o Options, target string) (runtime.Device, error){
-	"cpu":  func(o Options, _ string) (runtime.Device, error) { return cpu.Open(cpu.Options{Threads: o.Threads}) },
-	"cuda": func(o Options, target string) (runtime.Device, error) { return cuda.Open(o.card(target)) },
-	"hip":  func(o Options, target string) (runtime.Device, error) { return hip.Open(o.card(target)) },
-	"sim":  func(Options, string) (runtime.Device, error) { return sim.Open(sim.Options{}) },
-}
-
-func (o Options) card(target string) gpu.Options {
-	return gpu.Options{Target: target, Force: o.Force, Eager: o.Eager, Timeout: o.Timeout}
 }
 
 // An LLM is an opened model with its special tokens. It serves one request at a time.
@@ -99,10 +80,11 @@ func Run(a *runtime.Artifact, opts Options) (*runtime.Model, error) {
 		if opts.Device != "" {
 			kind = opts.Device
 		}
-		if open := devices[kind]; open != nil {
-			return open(opts, a.Plan.Target)
+		d, ok := DeviceNamed(kind)
+		if !ok || d.open == nil {
+			return nil, fmt.Errorf("no device %q: want one of %s", kind, strings.Join(DeviceNames((*Device).opens), ", "))
 		}
-		return nil, fmt.Errorf("no device %q: this program has %s", kind, strings.Join(slices.Sorted(maps.Keys(devices)), ", "))
+		return d.open(opts, a.Plan.Target)
 	}})
 }
 

@@ -82,11 +82,11 @@ type Driver struct {
 
 // A Card is one of the machine's.
 type Card struct {
-	Name    string                   // "AMD Radeon RX 7900 XTX"
-	Target  string                   // "gfx1100"
-	Units   int                      // compute units
-	Ordinal int32                    // as the driver counts
-	Runs    func(target string) bool // whether code for its neighbour has a chance on it
+	Name            string                   // "AMD Radeon RX 7900 XTX"
+	Target          string                   // "gfx1100"
+	Multiprocessors int                      // as the driver counts them: of RDNA, pairs of compute units
+	Ordinal         int32                    // as the driver counts
+	Runs            func(target string) bool // whether code for its neighbour has a chance on it
 }
 
 // Near says that code for target, which the card isn't, may run on it.

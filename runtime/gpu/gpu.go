@@ -129,7 +129,7 @@ func (d *Device) enter() (leave func(), err error) {
 
 // Info reads the memory's state anew. A card that is gone has none.
 func (d *Device) Info() runtime.Info {
-	info := runtime.Info{Name: d.card.Name, Targets: []string{d.card.Target}, Units: d.card.Units, Counted: d.counted, Graphs: !d.opts.Eager}
+	info := runtime.Info{Name: d.card.Name, Targets: []string{d.card.Target}, Multiprocessors: d.card.Multiprocessors, Counted: d.counted, Graphs: !d.opts.Eager}
 	leave, err := d.enter()
 	if err != nil {
 		info.Err = err

@@ -29,9 +29,9 @@ const (
 
 // Where hipDeviceProp_tR0600 has what we want.
 const (
-	propertiesBytes = 1472
-	unitsAt         = 388  // multiProcessorCount, int32
-	archAt          = 1160 // gcnArchName, 256 characters: "gfx1100", or "gfx90a:sramecc+:xnack-"
+	propertiesBytes   = 1472
+	multiprocessorsAt = 388  // multiProcessorCount, int32
+	archAt            = 1160 // gcnArchName, 256 characters: "gfx1100", or "gfx90a:sramecc+:xnack-"
 )
 
 var driver = gpu.Driver{
@@ -118,7 +118,7 @@ func cards(l *gpu.Library, n int) (list []gpu.Card, err error) {
 		if err := l.CallProc(properties, uintptr(unsafe.Pointer(p)), uintptr(i)); err != nil {
 			return nil, err
 		}
-		c.Units = int(*(*int32)(unsafe.Pointer(&p[unitsAt])))
+		c.Multiprocessors = int(*(*int32)(unsafe.Pointer(&p[multiprocessorsAt])))
 		c.Target, _, _ = strings.Cut(gpu.Text(unsafe.Pointer(&p[archAt])), ":")
 		if !strings.HasPrefix(c.Target, "gfx") {
 			return nil, &runtime.DeviceError{Err: fmt.Errorf("%s describes %s in a way that isn't known (%q for gfx and a number): want %s", l.Name, c.Name, c.Target, l.Wanted)}

@@ -34,7 +34,7 @@ func TestRealLibrary(t *testing.T) {
 	switch {
 	case err == nil:
 		for _, c := range cards {
-			if !strings.HasPrefix(c.Target, "gfx") || c.Name == "" || c.Units < 1 {
+			if !strings.HasPrefix(c.Target, "gfx") || c.Name == "" || c.Multiprocessors < 1 {
 				t.Errorf("a card is described as %+v", c)
 			}
 		}

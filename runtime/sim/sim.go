@@ -66,7 +66,7 @@ func Open(opts Options) (runtime.Device, error) {
 
 // Info describes the simulated card.
 func (d *Device) Info() runtime.Info {
-	i := runtime.Info{Name: "simulated gfx11", Targets: []string{"gfx1100", "gfx1151"}, Units: 1, Total: d.opts.Memory, Free: d.opts.Memory - d.mem.counted, Counted: d.mem.counted}
+	i := runtime.Info{Name: "simulated gfx11", Targets: []string{"gfx1100", "gfx1151"}, Total: d.opts.Memory, Free: d.opts.Memory - d.mem.counted, Counted: d.mem.counted}
 	if d.opts.Target != "" {
 		i.Name, i.Targets = "simulated "+d.opts.Target, []string{d.opts.Target}
 	}

@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"hipc/runtime"
+	"hipc/runtime/cpu"
+	"hipc/runtime/cuda"
+	"hipc/runtime/gpu"
+	"hipc/runtime/hip"
+	"hipc/runtime/plan"
+	"hipc/runtime/sim"
+)
+
+// A Device is a kind of device: one that plans are for, or one that can do without it.
+type Device struct {
+	Name  string
+	Code  string // the device of the plans that it runs; "": of all, for it interprets their graph
+	About string // in a word or two
+	open  func(o Options, target string) (runtime.Device, error)
+	cards func() ([]gpu.Card, error) // nil: a machine always has it
+}
+
+// Devices are the kinds that there are. Of those that a machine has the first is taken, and what runs another one's code only if it's
+// asked for. The reference isn't the engine's to open: that would link the compiler's graph into every server.
+var Devices = []Device{
+	{"hip", "hip", "AMD", func(o Options, target string) (runtime.Device, error) { return hip.Open(o.card(target)) }, hip.Cards},
+	{"cuda", "cuda", "NVIDIA", func(o Options, target string) (runtime.Device, error) { return cuda.Open(o.card(target)) }, cuda.Cards},
+	{"cpu", "cpu", "", func(o Options, _ string) (runtime.Device, error) { return cpu.Open(cpu.Options{Threads: o.Threads}) }, nil},
+	{"sim", "hip", "AMD code, executed by the cpu", func(Options, string) (runtime.Device, error) { return sim.Open(sim.Options{}) }, nil},
+	{"reference", "", "the oracle", nil, nil},
+}
+
+// DeviceNamed finds a kind.
+func DeviceNamed(name string) (*Device, bool) {
+	for i := range Devices {
+		if Devices[i].Name == name {
+			return &Devices[i], true
+		}
+	}
+	return nil, false
+}
+
+// DeviceNames lists the kinds for which which says true.
+func DeviceNames(which func(*Device) bool) (names []string) {
+	for i := range Devices {
+		if which(&Devices[i]) {
+			names = append(names, Devices[i].Name)
+		}
+	}
+	return names
+}
+
+// Runs says whether it can run a plan.
+func (d *Device) Runs(p *plan.Plan) bool { return d.Code == "" || d.Code == p.Device }
+
+// standsIn says that plans are for another device.
+func (d *Device) standsIn() bool { return d.Code != d.Name }
+
+func (d *Device) opens() bool { return d.open != nil }
+
+func (o Options) card(target string) gpu.Options {
+	return gpu.Options{Target: target, Force: o.Force, Eager: o.Eager, Timeout: o.Timeout}
+}
