@@ -37,7 +37,7 @@ func (m *Model) Decode(id int32, n int, draw bool, each func(id int32) bool) err
 	for begun, done, more := 0, 0, true; done < begun || more && done < n; done++ {
 		for more && begun < min(n, done+ahead) && len(m.ids)+begun-done < m.context {
 			if err := begin(); err != nil {
-				return &DeviceError{err}
+				return m.lose(err)
 			}
 			begun++
 		}
@@ -46,7 +46,7 @@ func (m *Model) Decode(id int32, n int, draw bool, each func(id int32) bool) err
 		}
 		next, err := result()
 		if err != nil {
-			return &DeviceError{err}
+			return m.lose(err)
 		}
 		if next < 0 || int(next) >= m.Plan.Vocab {
 			broken, more = fmt.Errorf("%s: the model chose token %d of %d: its kernels are broken", m.Dir, next, m.Plan.Vocab), false

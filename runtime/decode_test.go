@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"slices"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 type queued struct {
 	runtime.Device
 	writes, reads, deepest int
+	begun, failing         int // replays; the one that fails, if it isn't 0
 }
 
 func (d *queued) Write(to runtime.Ptr, b []byte) error  { d.writes++; return d.Device.Write(to, b) }
@@ -31,6 +33,9 @@ type queue struct {
 }
 
 func (q *queue) Queue(result runtime.Ptr) error {
+	if q.d.begun++; q.d.begun == q.d.failing {
+		return errors.New("it fell off the bus")
+	}
 	if err := q.Replay(); err != nil {
 		return err
 	}
@@ -99,6 +104,35 @@ func TestBehind(t *testing.T) {
 		}
 		if next, err := m.Next(got[len(got)-1]); err != nil || next != want[at] {
 			t.Errorf("going on after %d: %d, %v, want %d", at, next, err, want[at])
+		}
+	}
+}
+
+// TestLost: after an error of the device, with a replay queued or without, nobody knows what its state is: nothing else is asked of it, though
+// it would answer.
+func TestLost(t *testing.T) {
+	for failing := 1; failing <= 3; failing++ {
+		d := &queued{failing: failing}
+		m, err := runtime.Open(toy.Write(t, nil), runtime.Options{Device: func(string) (runtime.Device, error) {
+			var err error
+			d.Device, err = cpu.Open(cpu.Options{Threads: 1})
+			return d, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		first := m.Decode(1, 5, false, func(int32) bool { return true })
+		var device *runtime.DeviceError
+		if !errors.As(first, &device) || first.Error() != "it fell off the bus" {
+			t.Errorf("replay %d fails: %v", failing, first)
+		}
+		_, kept := m.Keep(nil)
+		_, next := m.Next(1)
+		for i, err := range []error{kept, next, m.Feed(t.Context(), []int32{1}), m.Sample(runtime.Sampling{}), m.Logits(t.Context(), []int32{1}, nil)} {
+			if !errors.Is(err, first) {
+				t.Errorf("replay %d has failed, call %d after it: %v", failing, i, err)
+			}
 		}
 	}
 }

@@ -186,8 +186,11 @@ func (m *Model) writeInt(cell string, v int) error {
 	return m.write(cell, m.word[:4])
 }
 
-// bucket finds the one for a role.
+// bucket finds the one for a role. What begins with it ends here if the device has failed.
 func (m *Model) bucket(r role) (*bucket, error) {
+	if m.lost != nil {
+		return nil, m.lost
+	}
 	if m.buckets[r] == nil {
 		return nil, fmt.Errorf("%s: the plan has no bucket for %s: compile the model again", m.Dir, r)
 	}

@@ -19,7 +19,7 @@ type StepTime struct {
 }
 
 // Time replays the bucket that makes one token greedily, and says how long each launch took. The sequence must have
-// room; the token isn't kept.
+// room; the token isn't kept, but a state that can't be rolled back has it: begin anew after it.
 func (m *Model) Time(id int32) ([]StepTime, error) {
 	b, err := m.bucket(greedy)
 	if err != nil {
@@ -30,7 +30,7 @@ func (m *Model) Time(id int32) ([]StepTime, error) {
 	}
 	times, err := b.graph.Time()
 	if err != nil {
-		return nil, &DeviceError{err}
+		return nil, m.lose(err)
 	}
 	var out []StepTime
 	for _, run := range m.Plan.Runs(b.Bucket) {
@@ -139,7 +139,8 @@ func (m *Model) Profile(ctx context.Context, repeat int) (*Profile, error) {
 	return p, nil
 }
 
-// token is how long one token takes of some that follow the sequence, which then is as it was; as many as there is room for, n at most.
+// token is how long one token takes of some that follow the sequence, as many as there is room for, n at most. They aren't kept, but a state
+// that can't be rolled back has them.
 func (m *Model) token(n int) (time.Duration, error) {
 	n = min(n, m.context-len(m.ids)-1)
 	if n < 1 {

@@ -28,7 +28,8 @@ type Options struct {
 	Context int
 }
 
-// A Model is an artifact on a device, with one sequence. It is used by one goroutine at a time.
+// A Model is an artifact on a device, with one sequence. It is used by one goroutine at a time. After an error of the device
+// it can only be closed.
 type Model struct {
 	*Artifact
 	device  Device
@@ -46,6 +47,7 @@ type Model struct {
 	scratch []byte  // what is written to cells
 	row     []byte  // what is read of logits
 	word    [4]byte // what is read of next
+	lost    error   // what the device failed with: what its state is nobody knows since
 }
 
 // Open opens the artifact in dir on the device that its plan names.
@@ -121,6 +123,12 @@ type DeviceError struct{ Err error }
 
 func (e *DeviceError) Error() string { return e.Err.Error() }
 func (e *DeviceError) Unwrap() error { return e.Err }
+
+// lose is a DeviceError that all that is asked of the model from now on gets, too.
+func (m *Model) lose(err error) error {
+	m.lost = &DeviceError{err}
+	return m.lost
+}
 
 func list(words []string) string {
 	if len(words) == 0 {

@@ -16,6 +16,9 @@ func (m *Model) Len() int { return len(m.ids) }
 // Keep goes back to the longest prefix that ids and the sequence share, and returns its length: what follows it in ids
 // is to be fed. A state that can't be rolled back is kept whole or begun anew.
 func (m *Model) Keep(ids []int32) (int, error) {
+	if m.lost != nil {
+		return 0, m.lost
+	}
 	n := 0
 	for n < len(ids) && n < len(m.ids) && ids[n] == m.ids[n] {
 		n++
@@ -47,7 +50,7 @@ func (m *Model) clear() (bool, error) {
 		at := m.at(plan.Operand{Block: plan.States, Offset: s.Offset})
 		for n := int64(0); n < s.Bytes; n += int64(len(zero)) {
 			if err := m.device.Write(at.Add(n), zero[:min(int64(len(zero)), s.Bytes-n)]); err != nil {
-				return false, &DeviceError{err}
+				return false, m.lose(err)
 			}
 		}
 	}
@@ -94,7 +97,7 @@ func (m *Model) stage(ids []int32) error {
 		err = m.writeInt("live", len(ids))
 	}
 	if err != nil {
-		return &DeviceError{err}
+		return m.lose(err)
 	}
 	return nil
 }
@@ -105,7 +108,7 @@ func (m *Model) replay(b *bucket, ids []int32) error {
 		return err
 	}
 	if err := b.graph.Replay(); err != nil {
-		return &DeviceError{err}
+		return m.lose(err)
 	}
 	m.ids = append(m.ids, ids...)
 	return nil
@@ -166,7 +169,7 @@ func (m *Model) Sample(s Sampling) error {
 	err := errors.Join(m.write("params", params), m.write("counts", counts),
 		m.write("rng", binary.LittleEndian.AppendUint64(nil, s.Seed)))
 	if err != nil {
-		return &DeviceError{err}
+		return m.lose(err)
 	}
 	return nil
 }
@@ -218,7 +221,7 @@ func (m *Model) readFloats(dst []float32, from Ptr) error {
 		m.row = make([]byte, 4*m.Plan.Vocab)
 	}
 	if err := m.device.Read(m.row, from); err != nil {
-		return &DeviceError{err}
+		return m.lose(err)
 	}
 	for i := range dst {
 		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(m.row[4*i:]))

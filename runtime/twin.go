@@ -62,18 +62,18 @@ func (m *Model) trace(buckets []*bucket, run func(*bucket) error) (results [][]b
 			return nil, err
 		}
 		if err := run(b); err != nil {
-			return nil, &DeviceError{err}
+			return nil, m.lose(err)
 		}
 		m.ids = append(m.ids, ids...)
 		got := make([]byte, 4*(min(n, b.Picks)*m.Plan.Vocab+1))
 		if b.Picks > 0 {
 			if err := m.device.Read(got[4:], b.logits); err != nil {
-				return nil, &DeviceError{err}
+				return nil, m.lose(err)
 			}
 		}
 		if b.Tail != "" {
 			if err := m.device.Read(got[:4], b.next); err != nil {
-				return nil, &DeviceError{err}
+				return nil, m.lose(err)
 			}
 		}
 		results = append(results, got)

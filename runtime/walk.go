@@ -52,7 +52,7 @@ func (s *WalkStep) Read(name string, b []byte) (bool, error) {
 		return false, nil
 	}
 	if err := s.model.device.Read(b, s.model.at(o)); err != nil {
-		return false, &DeviceError{err}
+		return false, s.model.lose(err)
 	}
 	return true, nil
 }
@@ -65,7 +65,7 @@ func (s *WalkStep) Run() error {
 	}
 	defer g.Close()
 	if err := g.Replay(); err != nil {
-		return &DeviceError{err}
+		return s.model.lose(err)
 	}
 	return nil
 }

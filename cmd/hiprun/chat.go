@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"hipc/runtime"
 	"hipc/runtime/chat"
 	"hipc/runtime/engine"
 )
@@ -45,8 +47,8 @@ func (o *answerOptions) talk(ctx context.Context, c *chat.Conversation, model st
 			fmt.Fprintf(os.Stderr, "no command %s: there are /reset and /exit\n", strings.Fields(line)[0])
 			continue
 		}
-		if quit := o.say(c, line); quit {
-			return context.Canceled
+		if err := o.say(c, line); err != nil {
+			return err
 		}
 		ctx = context.WithoutCancel(ctx) // a Ctrl-C that stopped an answer has cancelled it too
 	}
@@ -54,8 +56,8 @@ func (o *answerOptions) talk(ctx context.Context, c *chat.Conversation, model st
 }
 
 // say asks and prints. A first Ctrl-C stops the answer, a second one within a second quits. Errors, such as a full
-// context, end the answer and not the chat.
-func (o *answerOptions) say(c *chat.Conversation, line string) (quit bool) {
+// context, end the answer and not the chat; those of a device, after which nothing more can be had, do.
+func (o *answerOptions) say(c *chat.Conversation, line string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	keys := make(chan os.Signal, 2)
@@ -77,7 +79,7 @@ func (o *answerOptions) say(c *chat.Conversation, line string) (quit bool) {
 		case <-keys:
 			if presses++; presses > 1 {
 				out.end()
-				return true
+				return context.Canceled
 			}
 			cancel()
 			continue
@@ -86,13 +88,17 @@ func (o *answerOptions) say(c *chat.Conversation, line string) (quit bool) {
 		break
 	}
 	out.end()
-	if r.err != nil && !interrupted(r.err) {
+	var gone *runtime.DeviceError
+	switch {
+	case errors.As(r.err, &gone):
+		return r.err
+	case r.err != nil && !interrupted(r.err):
 		fmt.Fprintf(os.Stderr, "hiprun: %v (/reset begins anew)\n", r.err)
-		return false
+		return nil
 	}
 	summary(os.Stderr, r.u)
 	o.params.Seed++ // so that asking again may bring another answer
-	return false
+	return nil
 }
 
 // A lineReader reads lines from a terminal, with editing and a history.
