@@ -261,8 +261,9 @@ func notGiven(log string) (left []string) {
 	return left
 }
 
-// TestHIPFailures lets one call after the other fail, in a run that loads a model, generates and times it: an error of the device that
-// names the call and the status, in one line; nothing hangs, and what was made is given back but for what the failing call was to give.
+// TestHIPFailures lets one call after the other fail, once or from then on, in a run that loads a model, generates and times it, by graph
+// and launch by launch: an error of the device that names the call and the status, in one line; nothing hangs, and what was made is given
+// back but for what the failing call was to give. make soak lets every call fail.
 func TestHIPFailures(t *testing.T) {
 	if !inStandin(t) {
 		return
@@ -274,56 +275,84 @@ func TestHIPFailures(t *testing.T) {
 	}
 	log := filepath.Join(t.TempDir(), "log")
 	run := 0
-	use := func(fail int) (string, error) {
-		run++
-		os.Remove(log)
-		for k, v := range map[string]string{"RUN": strconv.Itoa(run), "FAIL": strconv.Itoa(fail), "LOG": log} {
-			os.Setenv("HIPSTANDIN_"+k, v)
+	for _, how := range []struct {
+		env, status string
+		eager       bool
+		first       int // calls of each name, and of the others every 53rd
+	}{{"FAIL", "hipErrorUnknown", false, 2}, {"FAIL", "hipErrorUnknown", true, 0}, {"LOST", "hipErrorNoDevice", false, 0}} {
+		use := func(from int) (string, error) {
+			run++
+			os.Remove(log)
+			for k, v := range map[string]string{"RUN": strconv.Itoa(run), "FAIL": "0", "LOST": "0", "LOG": log, how.env: strconv.Itoa(from)} {
+				os.Setenv("HIPSTANDIN_"+k, v)
+			}
+			m, err := engine.Run(a, engine.Options{Context: 64, Timeout: 20 * time.Second, Eager: how.eager})
+			if err == nil {
+				err = errors.Join(useAll(t, m), m.Close()) // what is asked after an error is the same error
+				if list, ok := err.(interface{ Unwrap() []error }); ok {
+					err = list.Unwrap()[0]
+				}
+			}
+			return string(readFile(t, log)), err
 		}
-		m, err := engine.Run(a, engine.Options{Context: 64, Timeout: 20 * time.Second})
-		if err == nil {
-			err = func() error {
-				if err := m.Feed(t.Context(), []int32{1, 2, 3}); err != nil {
-					return err
-				}
-				if err := m.Decode(4, 3, false, func(int32) bool { return true }); err != nil {
-					return err
-				}
-				_, err := m.LastLogits()
-				return err
-			}()
-			if e := m.Close(); err == nil {
-				err = e
+		said, err := use(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := callLine.FindAllStringSubmatch(said, -1)
+		seen, tried := map[string]int{}, 0
+		for i, c := range calls {
+			name := c[1]
+			if seen[name]++; seen[name] > how.first && i%rounds(53, 53, 1) != 0 && i != len(calls)-1 {
+				continue
+			}
+			tried++
+			begun := time.Now()
+			said, err := use(i + 1)
+			var device *runtime.DeviceError
+			switch {
+			case err == nil:
+				t.Errorf("%s=%d, %s, and nobody says so", how.env, i+1, name)
+			case !errors.As(err, &device) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), name+": "+how.status):
+				t.Errorf("%s=%d, %s: %v", how.env, i+1, name, err)
+			case time.Since(begun) > 15*time.Second:
+				t.Errorf("%s=%d, %s: only after %v", how.env, i+1, name, time.Since(begun))
+			}
+			left := notGiven(said)
+			if how.env == "FAIL" && (len(left) > 1 || len(left) == 1 && !strings.Contains(name, "Destroy") && !strings.Contains(name, "Free") && !strings.Contains(name, "Unload") && name != "hipSetDevice") {
+				t.Errorf("call %d, %s, fails: not given back: %q", i+1, name, left)
 			}
 		}
-		return string(readFile(t, log)), err
+		t.Logf("%s, launch by launch %v: %d of %d calls, of %d names", how.env, how.eager, tried, len(calls), len(seen))
 	}
-	said, err := use(0)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// useAll asks everything of a model.
+func useAll(t *testing.T, m *runtime.Model) error {
+	all := func(int32) bool { return true }
+	if err := m.Feed(t.Context(), []int32{1, 2, 3}); err != nil {
+		return err
 	}
-	calls := callLine.FindAllStringSubmatch(said, -1)
-	seen, tried := map[string]int{}, 0
-	for i, c := range calls {
-		name := c[1]
-		if seen[name]++; seen[name] > 3 && i%17 != 0 && i != len(calls)-1 { // the first ones of each, and some of the others
-			continue
-		}
-		tried++
-		said, err := use(i + 1)
-		var device *runtime.DeviceError
-		switch {
-		case err == nil:
-			t.Errorf("call %d, %s, fails and nobody says so", i+1, name)
-		case !errors.As(err, &device) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), name+": hipErrorUnknown"):
-			t.Errorf("call %d, %s, fails: %v", i+1, name, err)
-		}
-		left := notGiven(said)
-		if len(left) > 1 || len(left) == 1 && !strings.Contains(name, "Destroy") && !strings.Contains(name, "Free") && !strings.Contains(name, "Unload") && name != "hipSetDevice" {
-			t.Errorf("call %d, %s, fails: not given back: %q", i+1, name, left)
-		}
+	if err := m.Decode(4, 3, false, all); err != nil {
+		return err
 	}
-	t.Logf("%d of %d calls, of %d names", tried, len(calls), len(seen))
+	if err := m.Sample(runtime.Sampling{Temperature: 1, TopP: 1, Penalty: 1}); err != nil {
+		return err
+	}
+	if err := m.Decode(4, 2, true, all); err != nil {
+		return err
+	}
+	if _, err := m.LastLogits(); err != nil {
+		return err
+	}
+	if _, err := m.Keep(nil); err != nil {
+		return err
+	}
+	if err := m.Logits(t.Context(), []int32{5, 6}, func(int, []float32) error { return nil }); err != nil {
+		return err
+	}
+	_, err := m.Profile(t.Context(), 1)
+	return err
 }
 
 // TestOperandsAtLoad: a plan and a code object that don't agree on a kernel's operands are found out when the model is loaded.
@@ -345,5 +374,21 @@ func TestOperandsAtLoad(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), s.Kernel) || !strings.Contains(err.Error(), fmt.Sprint(len(s.In)+len(s.Out))) {
 			t.Errorf("device %q: %v, want %s refused", device, err, s.Kernel)
 		}
+	}
+	// So is a launch that has too many threads, though another one of the same kernel hasn't, and though nothing is launched yet.
+	a, err := runtime.OpenArtifact(gfx1100Artifact(t, "llama"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := &a.Plan.Buckets[0].Parts[0]
+	wide := begin.Steps[0]
+	wide.Block = 4096
+	begin.Steps = append(slices.Clone(begin.Steps), wide)
+	m, err := engine.Run(a, engine.Options{Eager: true})
+	if err == nil {
+		m.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "kernel "+wide.Kernel+": 4096 threads a block, Stand-in GFX1100 (gfx1100) can run it with") {
+		t.Errorf("%v, want 4096 threads refused", err)
 	}
 }

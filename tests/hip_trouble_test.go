@@ -14,6 +14,7 @@ import (
 // TestHIPTrouble: what may be wrong with a machine is one line that says what to do, and the exit code of a device.
 func TestHIPTrouble(t *testing.T) {
 	env, dir := standinEnv(t), gfx1100Artifact(t, "llama")
+	deep := gfx1100Artifact(t, "llama", "80") // more launches than a card's queue holds
 	several := filepath.Dir(dir)
 	target, err := codegen.TargetByName("cpu")
 	if err != nil {
@@ -69,11 +70,12 @@ func TestHIPTrouble(t *testing.T) {
 		{"a card that disappears", "HIPSTANDIN_LOST=120", dir, nil, 3, "hipErrorNoDevice"},
 		{"a card that disappears in a run", "HIPSTANDIN_LOST=700", dir, nil, 3, "hipErrorNoDevice"},
 		{"a kernel that never ends", "HIPSTANDIN_HANG=30", dir, []string{"--timeout", "1s"}, 3, "Stand-in GFX1100 (gfx1100) hasn't finished within 1s: given up"},
+		{"the same launch by launch, until the queue is full", "HIPSTANDIN_QUEUE=300 HIPSTANDIN_HANG=5", deep, []string{"--timeout", "1s", "--graph", "off"}, 3, "hasn't finished within 1s: given up"},
 		{"a graph that isn't what was asked for", "HIPSTANDIN_BEND=5", dir, nil, 3, "the driver's graphs can't be trusted, run with --graph off"},
 		{"the same without graphs", "HIPSTANDIN_BEND=5", dir, []string{"--graph", "off"}, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := runProgram(t, append(env[:1:1], c.env), "hiprun", slices.Concat([]string{"bench", c.dir}, bench, c.args)...)
+			got := runProgram(t, append(env[:1:1], strings.Fields(c.env)...), "hiprun", slices.Concat([]string{"bench", c.dir}, bench, c.args)...)
 			if got.code != c.code || !strings.Contains(got.err, c.want) || c.want == "" && got.err != "" || strings.Count(got.err, "\n") > 1 || (c.code == 0) != (got.out != "") {
 				t.Errorf("exit %d, %q; want exit %d and one line with %q", got.code, got.err, c.code, c.want)
 			}

@@ -141,6 +141,9 @@ func parsePTX(code []byte) (*gpu.Code, error) {
 				name = ""
 			}
 		case name != "" && strings.HasPrefix(s, ".param "):
+			if !strings.HasPrefix(s, ".param .u64 ") && !strings.HasPrefix(s, ".param .b64 ") {
+				return nil, fmt.Errorf("kernel %s: its parameter %d is %s, want a pointer", name, c.Kernels[name], strings.Trim(s, " ,"))
+			}
 			c.Kernels[name]++
 		case strings.HasPrefix(s, ")"):
 			name = ""

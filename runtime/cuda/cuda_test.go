@@ -85,6 +85,10 @@ func TestParsePTX(t *testing.T) {
 		_, err := parsePTX([]byte(text))
 		wants(t, err, "no PTX of hipc")
 	}
+	for _, param := range []string{".param .align 8 .b8 twice_param_1[64]", ".param .u32 twice_param_1"} {
+		_, err := parsePTX([]byte(strings.Replace(twice, ".param .u64 .ptr .align 1 twice_param_1", param, 1)))
+		wants(t, err, "kernel twice: its parameter 1 is "+param+", want a pointer")
+	}
 }
 
 func TestMemory(t *testing.T) {

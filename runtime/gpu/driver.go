@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -123,6 +124,7 @@ var opened = struct {
 func (d *Driver) open() (*Library, error) {
 	opened.Lock()
 	defer opened.Unlock()
+	var lacks error
 	why := ""
 	for _, name := range d.Libraries {
 		if l := opened.by[name]; l != nil {
@@ -136,18 +138,30 @@ func (d *Driver) open() (*Library, error) {
 			continue
 		}
 		l := &Library{Driver: d, Name: name, handle: handle}
-		for i, s := range d.Symbols {
-			if l.procs[i], err = l.Find(s); err != nil {
-				return nil, err
-			}
+		if err := l.bindAll(); err != nil { // another version may have all
+			lacks = cmp.Or(lacks, err)
+			continue
 		}
 		opened.by[name] = l
 		return l, nil
 	}
-	if why != "" {
+	switch {
+	case lacks != nil:
+		return nil, lacks
+	case why != "":
 		return nil, &runtime.DeviceError{Err: fmt.Errorf("the %s driver can't be opened: %s", d.Vendor, why)}
 	}
 	return nil, &runtime.DeviceError{Err: &absent{fmt.Sprintf("no %s driver: %s isn't there; install the driver, or compile the model with --target cpu", d.Vendor, d.Libraries[0])}}
+}
+
+// bindAll finds the common calls.
+func (l *Library) bindAll() (err error) {
+	for i, s := range l.Symbols {
+		if l.procs[i], err = l.Find(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // absent is the error of a machine that has no driver or no card: it is an fs.ErrNotExist.

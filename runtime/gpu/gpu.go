@@ -194,6 +194,11 @@ func (d *Device) Close() error {
 			first = err
 		}
 	}
+	if d.stream != 0 {
+		if keep(d.Sync()); d.lost != nil { // what is queued uses what is given back here
+			return first
+		}
+	}
 	for _, g := range slices.Clone(d.graphs) { // each takes itself away
 		keep(g.Close())
 	}

@@ -19,6 +19,14 @@ type module struct {
 	image  []byte // stays where it is: some drivers read it when a kernel is first asked for
 	handle uintptr
 	log    []byte // what the driver said when it compiled
+	found  map[string]*kernel
+}
+
+// A kernel is a module's that a launch has asked for.
+type kernel struct {
+	function uintptr
+	most     int32 // threads a block
+	shared   int   // bytes of LDS that it has been given room for
 }
 
 // maxLog is how much the driver may say about code that it refuses.
@@ -38,7 +46,7 @@ func (d *Device) Load(object []byte) (runtime.Module, error) {
 		return nil, err
 	}
 	defer leave()
-	m := &module{d: d, code: code, image: append(bytes.Clone(object), 0), log: make([]byte, maxLog)}
+	m := &module{d: d, code: code, image: append(bytes.Clone(object), 0), log: make([]byte, maxLog), found: map[string]*kernel{}}
 	options := []uint32{jitErrorLog, jitErrorLogBytes}
 	values := []uintptr{uintptr(unsafe.Pointer(&m.log[0])), maxLog - 1}
 	err = d.Call(ModuleLoadDataEx, uintptr(unsafe.Pointer(&m.handle)), uintptr(unsafe.Pointer(&m.image[0])), uintptr(len(options)), uintptr(unsafe.Pointer(&options[0])), uintptr(unsafe.Pointer(&values[0])))
@@ -117,15 +125,13 @@ func (d *Device) Record(code runtime.Module, steps []runtime.Launch) (runtime.Gr
 	defer leave()
 	g := &graph{d: d, nodes: make([]Node, len(steps))}
 	g.values, g.params = make([]uint64, n+1), make([]uintptr, n+1) // one more, so that there is an address for none
-	found := map[string]uintptr{}
 	at := 0
 	for i, s := range steps {
-		if found[s.Kernel] == 0 {
-			if found[s.Kernel], err = m.function(s); err != nil {
-				return nil, fmt.Errorf("kernel %s: %w", s.Kernel, err)
-			}
+		function, err := m.function(s)
+		if err != nil {
+			return nil, fmt.Errorf("kernel %s: %w", s.Kernel, err)
 		}
-		g.nodes[i] = Node{found[s.Kernel], uint32(s.Grid), uint32(s.Block), uint32(s.LDS), uintptr(unsafe.Pointer(&g.params[at]))}
+		g.nodes[i] = Node{function, uint32(s.Grid), uint32(s.Block), uint32(s.LDS), uintptr(unsafe.Pointer(&g.params[at]))}
 		for _, p := range s.Args {
 			g.values[at] = uint64(p)
 			g.params[at] = uintptr(unsafe.Pointer(&g.values[at]))
@@ -159,24 +165,29 @@ func (m *module) check(s runtime.Launch) error {
 }
 
 // function finds a kernel, which must have room for the launch's block.
-func (m *module) function(s runtime.Launch) (function uintptr, err error) {
-	name := append([]byte(s.Kernel), 0)
-	if err := m.d.Call(ModuleGetFunction, uintptr(unsafe.Pointer(&function)), m.handle, uintptr(unsafe.Pointer(&name[0]))); err != nil {
-		return 0, err
+func (m *module) function(s runtime.Launch) (uintptr, error) {
+	k := m.found[s.Kernel]
+	if k == nil {
+		k = &kernel{}
+		name := append([]byte(s.Kernel), 0)
+		if err := m.d.Call(ModuleGetFunction, uintptr(unsafe.Pointer(&k.function)), m.handle, uintptr(unsafe.Pointer(&name[0]))); err != nil {
+			return 0, err
+		}
+		if err := m.d.Call(FuncGetAttribute, uintptr(unsafe.Pointer(&k.most)), mostThreads, k.function); err != nil {
+			return 0, err
+		}
+		m.found[s.Kernel] = k
 	}
-	var most int32
-	if err := m.d.Call(FuncGetAttribute, uintptr(unsafe.Pointer(&most)), mostThreads, function); err != nil {
-		return 0, err
+	if s.Block > int(k.most) {
+		return 0, fmt.Errorf("%d threads a block, %s can run it with %d at most", s.Block, m.d.card, k.most)
 	}
-	if s.Block > int(most) {
-		return 0, fmt.Errorf("%d threads a block, %s can run it with %d at most", s.Block, m.d.card, most)
-	}
-	if m.d.Share != nil {
-		if err := m.d.Share(m.d.Library, function, s.LDS); err != nil {
+	if m.d.Share != nil && s.LDS > k.shared { // never less than another launch of it has
+		if err := m.d.Share(m.d.Library, k.function, s.LDS); err != nil {
 			return 0, fmt.Errorf("%d bytes of LDS: %w", s.LDS, err)
 		}
+		k.shared = s.LDS
 	}
-	return function, nil
+	return k.function, nil
 }
 
 func (g *graph) instantiate() error {
@@ -214,12 +225,21 @@ func (g *graph) Replay() error {
 	return err
 }
 
+// pending is how many launches are made one by one before some are waited for. A driver's queue holds some thousand; where it's full a
+// launch waits without end for a card that hangs.
+const pending = 256
+
 // start launches the graph behind what the stream has been given before.
 func (g *graph) start() error {
 	if g.exec != 0 {
 		return g.d.Call(GraphLaunch, g.exec, g.d.stream)
 	}
 	for i := range g.nodes {
+		if i > 0 && i%pending == 0 {
+			if err := g.d.wait(); err != nil {
+				return err
+			}
+		}
 		if err := g.launch(i); err != nil {
 			return err
 		}
@@ -251,7 +271,13 @@ func (g *graph) Time() (times []time.Duration, err error) {
 	}
 	err = d.Call(EventRecord, g.events[0], d.stream)
 	for i := 0; i < len(g.nodes) && err == nil; i++ {
-		if err = g.launch(i); err == nil {
+		if i >= pending { // the queue never gets empty, which would take time
+			err = d.waitFor(EventQuery, g.events[i-pending+1])
+		}
+		if err == nil {
+			err = g.launch(i)
+		}
+		if err == nil {
 			err = d.Call(EventRecord, g.events[i+1], d.stream)
 		}
 	}
@@ -274,6 +300,7 @@ func (g *graph) Time() (times []time.Duration, err error) {
 
 // Close destroys what the driver made. It may be called twice.
 func (g *graph) Close() error {
+	g.d.graphs = slices.DeleteFunc(g.d.graphs, func(o *graph) bool { return o == g })
 	if g.d.lost != nil || g.exec == 0 && g.graph == 0 && len(g.events) == 0 && g.behind.host == 0 {
 		return nil
 	}
@@ -301,6 +328,5 @@ func (g *graph) Close() error {
 		destroy(EventDestroy, e)
 	}
 	g.exec, g.graph, g.events = 0, 0, nil
-	g.d.graphs = slices.DeleteFunc(g.d.graphs, func(o *graph) bool { return o == g })
 	return first
 }

@@ -89,6 +89,11 @@ func Read(code []byte) (*Object, error) {
 	if f.Machine != machineAMDGPU || f.Class != elf.ELFCLASS64 || len(code) < 52 {
 		return nil, fmt.Errorf("no code object for an AMD GPU: machine %v", f.Machine)
 	}
+	for _, s := range f.Sections {
+		if s.Flags&elf.SHF_COMPRESSED != 0 { // of a few bytes many would be made
+			return nil, fmt.Errorf("code object: section %q is compressed", s.Name)
+		}
+	}
 	o := &Object{byName: map[string]*Kernel{}}
 	flags := binary.LittleEndian.Uint32(code[48:])
 	o.Target = machines[flags&0xff]
@@ -238,9 +243,12 @@ func (o *Object) relocations(f *elf.File) error {
 	if s == nil {
 		return nil
 	}
+	if s.Size > 24*maxRelocations {
+		return fmt.Errorf("code object: %d bytes of relocations, want at most %d", s.Size, 24*maxRelocations)
+	}
 	b, err := s.Data()
-	if err != nil || len(b) > 24*maxRelocations {
-		return fmt.Errorf("code object: its %d bytes of relocations can't be read", s.Size)
+	if err != nil {
+		return fmt.Errorf("code object: its relocations: %w", err)
 	}
 	syms, _ := f.DynamicSymbols()
 	for ; len(b) >= 24; b = b[24:] {

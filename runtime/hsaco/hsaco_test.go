@@ -2,6 +2,8 @@ package hsaco
 
 import (
 	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"strings"
 	"testing"
 )
@@ -47,5 +49,33 @@ func TestUnpack(t *testing.T) {
 		if v, err := unpack([]byte(bad)); err == nil {
 			t.Errorf("%q is %v", bad, v)
 		}
+	}
+}
+
+// TestCompressed: an ELF file one of whose sections is compressed is refused before that is read.
+func TestCompressed(t *testing.T) {
+	le := binary.LittleEndian
+	b := make([]byte, 64+3*64+32)
+	copy(b, "\x7fELF\x02\x01\x01\x40")
+	le.PutUint16(b[16:], uint16(elf.ET_DYN))
+	le.PutUint16(b[18:], uint16(machineAMDGPU))
+	le.PutUint32(b[20:], 1)
+	le.PutUint64(b[40:], 64) // section headers
+	le.PutUint32(b[48:], 0x041)
+	for at, n := range map[int]uint16{52: 64, 58: 64, 60: 3, 62: 1} {
+		le.PutUint16(b[at:], n)
+	}
+	names, dyn := b[64+64:], b[64+2*64:]
+	le.PutUint32(names[4:], uint32(elf.SHT_STRTAB))
+	le.PutUint64(names[24:], 64+3*64+4) // a zero
+	le.PutUint64(names[32:], 1)
+	le.PutUint32(dyn[4:], uint32(elf.SHT_DYNSYM))
+	le.PutUint64(dyn[8:], uint64(elf.SHF_COMPRESSED))
+	le.PutUint64(dyn[24:], 64+3*64)
+	le.PutUint64(dyn[32:], 24)
+	le.PutUint32(b[64+3*64:], uint32(elf.COMPRESS_ZLIB))
+	le.PutUint64(b[64+3*64+8:], 1<<40)
+	if _, err := Read(b); err == nil || !strings.Contains(err.Error(), "is compressed") {
+		t.Errorf("%v, want it refused", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"hipc/runtime"
 	"hipc/runtime/hsaco"
@@ -157,6 +158,9 @@ func prepare(handle uintptr, grid, block [3]uint32, shared uint32, params, extra
 
 // run queues a launch.
 func (l *launch) run(q *stream) {
+	for most := number("HIPSTANDIN_QUEUE", 0); most > 0 && q.length() >= most; {
+		time.Sleep(time.Millisecond)
+	}
 	library.kernels++
 	if library.kernels == number("HIPSTANDIN_HANG", 0) {
 		q.push(func() error {

@@ -15,6 +15,7 @@
 //	HIPSTANDIN_FAIL=17                 the 17th call fails, with HIPSTANDIN_STATUS (999)
 //	HIPSTANDIN_LOST=17                 the 17th call and all after it fail: the card is gone
 //	HIPSTANDIN_HANG=3                  the third kernel never ends
+//	HIPSTANDIN_QUEUE=1024              a launch waits where so much is queued already
 //	HIPSTANDIN_BEND=3                  each graph forgets its third node: it isn't what was launched one by one
 //	HIPSTANDIN_RUN=2                   when this changes, all begins anew
 //	HIPSTANDIN_LOG=FILE                each call is a line there, with the handles that it made or destroyed

@@ -63,10 +63,10 @@ func (q *stream) finish() {
 	}
 }
 
-func (q *stream) busy() bool {
+func (q *stream) length() int {
 	q.Lock()
 	defer q.Unlock()
-	return q.pending > 0
+	return q.pending
 }
 
 // finishAll waits for all queues.
@@ -97,7 +97,7 @@ func hipStreamQuery(s uintptr) C.int {
 		switch {
 		case !ok:
 			return invalidHandle, ""
-		case q.busy():
+		case q.length() > 0:
 			return notReady, ""
 		}
 		return int(sticky.Load()), ""
