@@ -279,7 +279,7 @@ func TestHIPFailures(t *testing.T) {
 		env, status string
 		eager       bool
 		first       int // calls of each name, and of the others every 53rd
-	}{{"FAIL", "hipErrorUnknown", false, 2}, {"FAIL", "hipErrorUnknown", true, 0}, {"LOST", "hipErrorNoDevice", false, 0}} {
+	}{{"FAIL", "hipErrorUnknown", false, 1}, {"FAIL", "hipErrorUnknown", true, 0}, {"LOST", "hipErrorNoDevice", false, 0}} {
 		use := func(from int) (string, error) {
 			run++
 			os.Remove(log)

@@ -33,8 +33,11 @@ func TestHIPTrouble(t *testing.T) {
 	if err != nil || len(libc) == 0 {
 		t.Skip("no libc.so.6 in /lib")
 	}
-	if err := os.Symlink(libc[0], filepath.Join(other, "libamdhip64.so.6")); err != nil {
-		t.Fatal(err)
+	newer := t.TempDir() // the same, that is sought first
+	for _, name := range []string{filepath.Join(other, "libamdhip64.so.6"), filepath.Join(newer, "libamdhip64.so.7")} {
+		if err := os.Symlink(libc[0], name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	bench := []string{"-p", "3", "-n", "1", "-r", "1"}
 	for _, c := range []struct {
@@ -45,6 +48,7 @@ func TestHIPTrouble(t *testing.T) {
 	}{
 		{"no library", "LD_LIBRARY_PATH=/none", dir, nil, 3, "no AMD driver: libamdhip64.so.7 isn't there; install the driver, or compile the model with --target cpu"},
 		{"a library without a symbol", "LD_LIBRARY_PATH=" + other, dir, nil, 3, "the AMD driver doesn't fit: libamdhip64.so.6 has no hipInit, want that of ROCm 6 or 7"},
+		{"a library without a symbol beside one that has all", env[0] + ":" + newer, dir, nil, 0, ""},
 		{"an old version", "HIPSTANDIN_VERSION=50221153", dir, nil, 3, "is of HIP 5.2, want HIP 6 to 7"},
 		{"a version to come", "HIPSTANDIN_VERSION=80000000", dir, nil, 3, "is of HIP 8.0, want HIP 6 to 7"},
 		{"ROCm 7", "HIPSTANDIN_VERSION=70051831", dir, nil, 0, ""},
