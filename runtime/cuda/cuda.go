@@ -60,9 +60,31 @@ func status(l *gpu.Library, s int32) (name, text string) {
 	return name, text
 }
 
+// oldest is the version of CUDA whose PTX we write (8.0): an older driver doesn't compile it.
+const oldest = 12000
+
+// fits refuses a driver by its version, 12040 for CUDA 12.4, before it says the same of code in other words.
+func fits(l *gpu.Library, version int32) error {
+	if version >= oldest {
+		return nil
+	}
+	return &runtime.DeviceError{Err: fmt.Errorf("%s is of CUDA %d.%d, want %s: install a newer driver, or compile the model with --target cpu",
+		l.Name, version/1000, version%1000/10, l.Wanted)}
+}
+
 func cards(l *gpu.Library, n int) (list []gpu.Card, err error) {
-	get, err := l.Find("cuDeviceGet")
+	get, err := l.Find("cuDriverGetVersion")
 	if err != nil {
+		return nil, err
+	}
+	var version int32
+	if err := l.CallProc(get, uintptr(unsafe.Pointer(&version))); err != nil {
+		return nil, err
+	}
+	if err := fits(l, version); err != nil {
+		return nil, err
+	}
+	if get, err = l.Find("cuDeviceGet"); err != nil {
 		return nil, err
 	}
 	attribute, err := l.Find("cuDeviceGetAttribute")

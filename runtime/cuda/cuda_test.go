@@ -91,6 +91,14 @@ func TestParsePTX(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	l := &gpu.Library{Driver: &driver, Name: "libcuda.so.1"}
+	if err := fits(l, 12000); err != nil {
+		t.Error(err)
+	}
+	wants(t, fits(l, 11080), "libcuda.so.1 is of CUDA 11.8, want that of CUDA 12 or newer: install a newer driver")
+}
+
 func TestMemory(t *testing.T) {
 	d := card(t, gpu.Options{Memory: 8 << 20})
 	a, err := d.Alloc(5 << 20)
