@@ -64,7 +64,7 @@ func (d *Diff) settings(a, b *Side) {
 type bucket struct {
 	side   *Side
 	parts  []part // those without layers before the loop, those of the loop, those after it
-	layers []int  // the part of each layer
+	layers []int  // the part of each layer that has one
 	total  Total
 }
 
@@ -82,6 +82,7 @@ func (s *Side) bucket(name string) (*bucket, error) {
 		return b, nil
 	}
 	b.layers = make([]int, s.Plan.Layers)
+	ran := 0
 	seen := map[string]bool{}
 	for k, p := range s.Plan.Buckets[i].Parts {
 		layers, err := plan.Ranges(p.Layers)
@@ -92,6 +93,7 @@ func (s *Side) bucket(name string) (*bucket, error) {
 		for _, l := range layers {
 			if l < len(b.layers) {
 				b.layers[l] = k
+				ran = max(ran, l+1)
 			}
 		}
 		for j := range p.Steps {
@@ -101,6 +103,7 @@ func (s *Side) bucket(name string) (*bucket, error) {
 		}
 		b.parts = append(b.parts, q)
 	}
+	b.layers = b.layers[:ran]
 	return b, nil
 }
 

@@ -13,7 +13,7 @@ import (
 // stop before the last), and no step reads a slot that nothing wrote or that something else has overwritten since. It can't
 // say whether a kernel stays within its operands: that is the compiler's word, and its tests'.
 func (p *Plan) Check() error {
-	if slices.ContainsFunc(p.Buckets, func(b Bucket) bool { return b.Base != "" }) {
+	if p.folded() {
 		u, err := p.Unfold()
 		if err != nil {
 			return err

@@ -18,6 +18,7 @@ const (
 	MaxLDS     = 1 << 18 // bytes
 	MaxSlots   = 1 << 10 // of one arena
 	MaxSteps   = 1 << 10 // of one part
+	MaxShared  = 1 << 16 // steps that parts begin with as others do, of all buckets
 	MaxNames   = 1 << 18 // cells, weights and states, one per layer
 	MaxBinds   = 1 << 22 // launches and their operands of all buckets, layers unrolled
 	MaxBlob    = 1 << 44 // bytes of the weights, of the state, of the arena, of the cells

@@ -79,7 +79,9 @@ type Cost struct {
 type Part struct {
 	Name   string // "begin", "layer", "layer.end", "end"
 	Layers string // "0-28"; empty: runs once
-	Steps  []Step
+	Base   string // an earlier part that the bucket lists, with whose first steps this one begins
+	Shared int    // how many those are
+	Steps  []Step // those that follow
 }
 
 // A Step is one launch. Grid blocks of Block threads (1 on a CPU), LDS bytes of block-shared memory.
