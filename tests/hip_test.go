@@ -36,7 +36,7 @@ func inStandin(t *testing.T) bool {
 	if os.Getenv("HIPC_STANDIN") != "" {
 		return true
 	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "15m")
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "1h")
 	cmd.Env = append(append(os.Environ(), standinEnv(t)...), "HIPC_STANDIN=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS") {
