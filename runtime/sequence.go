@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 
@@ -166,10 +165,13 @@ func (m *Model) Sample(s Sampling) error {
 	for _, n := range seen {
 		counts = binary.LittleEndian.AppendUint32(counts, n)
 	}
-	err := errors.Join(m.write("params", params), m.write("counts", counts),
-		m.write("rng", binary.LittleEndian.AppendUint64(nil, s.Seed)))
-	if err != nil {
-		return m.lose(err)
+	for _, c := range []struct {
+		cell string
+		b    []byte
+	}{{"params", params}, {"counts", counts}, {"rng", binary.LittleEndian.AppendUint64(nil, s.Seed)}} {
+		if err := m.write(c.cell, c.b); err != nil {
+			return m.lose(err)
+		}
 	}
 	return nil
 }

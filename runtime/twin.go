@@ -14,7 +14,10 @@ const twinRows = 3
 // tokens, so they must leave the same logits and the same choice, to the bit: no kernel's result depends on the order of its blocks.
 // The sequence is empty again afterwards.
 func (m *Model) twins() error {
-	if !m.device.Info().Graphs {
+	switch info := m.device.Info(); {
+	case info.Err != nil:
+		return m.lose(info.Err)
+	case !info.Graphs:
 		return nil
 	}
 	var buckets []*bucket
