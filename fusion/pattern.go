@@ -2,8 +2,6 @@ package fusion
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 
 	"hipc/ir"
 	"hipc/ir/syntax"
@@ -35,8 +33,6 @@ type patternNode struct {
 	twin  *patternNode // the copy before this one: copies for the operands of a variadic parameter match in graph order
 	pos   syntax.Pos
 }
-
-func manyName(name string, i int) string { return name + "_" + strconv.Itoa(i) }
 
 // expansion elaborates a body.
 type expansion struct {
@@ -328,46 +324,11 @@ func (e *expansion) apply(name string, args []*term, named map[string]*term, pos
 	if !ok {
 		return e.errorf(pos, "no op is called %s%s", name, syntax.DidYouMean(name, ir.OpNames()))
 	}
-	ps := params(op)
-	for i, p := range ps {
-		if i < len(args) || p.many {
-			continue
-		}
-		switch v, ok := named[p.name]; {
-		case ok:
-			args = append(args, v)
-			delete(named, p.name)
-		case p.def != "":
-			x, _ := syntax.Number(p.def)
-			args = append(args, &term{num: &x})
-		default:
-			return e.errorf(pos, "%s(%s) lacks its operand %s", name, strings.Join(strings.Fields(op.Params), ", "), p.name)
-		}
-	}
-	for n := range named {
-		return e.errorf(pos, "%s takes no operand %s", name, n)
-	}
-	if len(args) > len(ps) && !ps[len(ps)-1].many {
-		return e.errorf(pos, "%s(%s) takes %d operands, not %d", name, strings.Join(strings.Fields(op.Params), ", "), len(ps), len(args))
+	args, err := ir.Fill(op, args, named, func(x float64) *term { return &term{num: &x} })
+	if err != nil {
+		return e.errorf(pos, "%v", err)
 	}
 	n := &patternNode{op: op, args: args, outs: 1, index: len(e.nodes), pos: pos}
 	e.nodes = append(e.nodes, n)
 	return []*term{{node: n}}
-}
-
-// A param is a formal parameter of an op, as its Params write it.
-type param struct {
-	name, def string
-	many      bool
-}
-
-func params(o *ir.Op) []param {
-	var out []param
-	for _, f := range strings.Fields(o.Params) {
-		f, many := strings.CutSuffix(f, "...")
-		f, def, _ := strings.Cut(f, "=")
-		name, _, _ := strings.Cut(f, ":")
-		out = append(out, param{name, def, many})
-	}
-	return out
 }

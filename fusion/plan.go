@@ -153,7 +153,7 @@ func (s *site) fused(m *Match) *ir.Node {
 		if !a.Bound() {
 			continue
 		}
-		p := &ir.Value{Name: m.Rule.paramName(i), Type: a.Type, Pos: a.Pos}
+		p := &ir.Value{Name: m.Rule.Decl.Operand(i), Type: a.Type, Pos: a.Pos}
 		c.Names[p.Name] = true
 		body.Params = append(body.Params, p)
 		if c.Copies[a] == nil {

@@ -104,25 +104,11 @@ func ParseRules(kind, file, text string) ([]*Rule, error) {
 			continue
 		}
 		r := &Rule{Kind: kind, Name: it.Decl.Name, Pos: syntax.At(it.Decl.Pos), Decl: it.Decl}
-		r.op = &ir.Op{Name: r.Name, Params: r.paramList(), Doc: "what " + file + " says"}
+		r.op = &ir.Op{Name: r.Name, Params: r.Decl.Operands(), Doc: "what " + file + " says"}
 		errs.Add(r.check(rules))
 		rules = append(rules, r)
 	}
 	return rules, errs.Err()
-}
-
-func (r *Rule) paramList() string {
-	var s []string
-	for _, p := range r.Decl.Params {
-		n := p.Name
-		if p.Many {
-			n += "..."
-		} else if p.Default != "" {
-			n += "=" + p.Default
-		}
-		s = append(s, n)
-	}
-	return strings.Join(s, " ")
 }
 
 // check refuses what could never be applied.
@@ -168,7 +154,7 @@ func (r *Rule) checkLower() error {
 	if !ok {
 		return syntax.Errorf(r.Pos, "no op is called %s%s", r.Name, syntax.DidYouMean(r.Name, ir.OpNames()))
 	}
-	if want := len(params(op)); want != len(r.Decl.Params) {
+	if want := len(strings.Fields(op.Params)); want != len(r.Decl.Params) {
 		return syntax.Errorf(r.Pos, "%s(%s) takes %d operands, not %d", r.Name, strings.Join(strings.Fields(op.Params), ", "), want, len(r.Decl.Params))
 	}
 	return nil
@@ -180,7 +166,7 @@ func (r *Rule) Body(args []*ir.Value) (*ir.Graph, error) {
 	var bound, all []*ir.Value
 	for i, a := range args {
 		if a.Bound() {
-			a = &ir.Value{Name: r.paramName(i), Type: a.Type}
+			a = &ir.Value{Name: r.Decl.Operand(i), Type: a.Type}
 			bound = append(bound, a)
 		}
 		all = append(all, a)
@@ -193,13 +179,4 @@ func (r *Rule) Body(args []*ir.Value) (*ir.Graph, error) {
 	}
 	g.Results = results
 	return g, nil
-}
-
-// paramName is what operand i is called in a body: r_1, r_2, … for those that one parameter stands for.
-func (r *Rule) paramName(i int) string {
-	last := len(r.Decl.Params) - 1
-	if i < last || !r.many() {
-		return r.Decl.Params[i].Name
-	}
-	return manyName(r.Decl.Params[last].Name, i-last+1)
 }

@@ -1,6 +1,9 @@
 package ir
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"hipc/ir/syntax"
@@ -134,13 +137,13 @@ func (b *Builder) stateName(op *Op, states []string, path string) string {
 
 // fused makes a node of rule d: its body is the rule's, built on these very types.
 func (b *Builder) fused(d *syntax.Decl, args []*Value, states []string, pos syntax.Pos) []*Value {
-	n := &Node{Op: &Op{Name: d.Name, Params: paramString(d)}, Args: args, Pos: pos}
+	n := &Node{Op: &Op{Name: d.Name, Params: d.Operands()}, Args: args, Pos: pos}
 	inner := &Builder{Nums: b.Nums, Fused: nil, Resolve: nil, layer: b.layer, depth: b.depth}
 	var params, bound []*Value
 	for i, a := range args {
 		v := a
 		if a.Bound() {
-			v = &Value{Name: paramName(d, i), Type: a.Type, Pos: a.Pos}
+			v = &Value{Name: d.Operand(i), Type: a.Type, Pos: a.Pos}
 			params = append(params, v)
 		}
 		bound = append(bound, v)
@@ -159,29 +162,9 @@ func (b *Builder) fused(d *syntax.Decl, args []*Value, states []string, pos synt
 	return b.add(n, types)
 }
 
-func paramString(d *syntax.Decl) string {
-	var s []string
-	for _, p := range d.Params {
-		n := p.Name
-		if p.Many {
-			n += "..."
-		} else if p.Default != "" {
-			n += "=" + p.Default
-		}
-		s = append(s, n)
-	}
-	return strings.Join(s, " ")
-}
-
-func paramName(d *syntax.Decl, i int) string {
-	if i < len(d.Params)-1 || i < len(d.Params) && !d.Params[i].Many {
-		return d.Params[i].Name
-	}
-	return d.Params[len(d.Params)-1].Name + "_" + formatNumber(float64(i-len(d.Params)+2))
-}
-
-// operands puts named operands and defaults into place and checks their kinds.
-func (b *Builder) operands(op *Op, args []*Value, named map[string]*Value, pos syntax.Pos) ([]*Value, bool) {
+// Fill puts operands that are given by name, which it takes out of named, and defaults, of which number makes operands, into their
+// places. They are values, or what a pattern has for them.
+func Fill[T any](op *Op, args []T, named map[string]T, number func(float64) T) ([]T, error) {
 	ps := op.params()
 	var names []string
 	for i, p := range ps {
@@ -195,20 +178,28 @@ func (b *Builder) operands(op *Op, args []*Value, named map[string]*Value, pos s
 			delete(named, p.name)
 		case p.def != "":
 			x, _ := syntax.Number(p.def)
-			args = append(args, Number(x))
+			args = append(args, number(x))
 		default:
-			b.errorf(pos, "%s(%s) lacks its operand %s", op.Name, strings.Join(strings.Fields(op.Params), ", "), p.name)
-			return nil, false
+			return nil, fmt.Errorf("%s(%s) lacks its operand %s", op.Name, strings.Join(strings.Fields(op.Params), ", "), p.name)
 		}
 	}
-	for n := range named {
-		b.errorf(pos, "%s takes no operand %s%s", op.Name, n, syntax.DidYouMean(n, names))
-		return nil, false
+	for _, n := range slices.Sorted(maps.Keys(named)) {
+		return nil, fmt.Errorf("%s takes no operand %s%s", op.Name, n, syntax.DidYouMean(n, names))
 	}
 	if len(args) > len(ps) && (len(ps) == 0 || !ps[len(ps)-1].many) {
-		b.errorf(pos, "%s(%s) takes %d operands, not %d", op.Name, strings.Join(strings.Fields(op.Params), ", "), len(ps), len(args))
+		return nil, fmt.Errorf("%s(%s) takes %d operands, not %d", op.Name, strings.Join(strings.Fields(op.Params), ", "), len(ps), len(args))
+	}
+	return args, nil
+}
+
+// operands puts named operands and defaults into place and checks their kinds.
+func (b *Builder) operands(op *Op, args []*Value, named map[string]*Value, pos syntax.Pos) ([]*Value, bool) {
+	args, err := Fill(op, args, named, Number)
+	if err != nil {
+		b.errorf(pos, "%v", err)
 		return nil, false
 	}
+	ps := op.params()
 	for i, a := range args {
 		p := ps[min(i, len(ps)-1)]
 		isNum, isList := a.Lit != nil && !a.Lit.IsList, a.Lit != nil && a.Lit.IsList

@@ -20,6 +20,7 @@ package syntax
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -47,6 +48,30 @@ type Decl struct {
 	At     string   `parser:"( 'at' @Ident ( @'.' @Ident )* )?"`
 	Expr   *Expr    `parser:"( '=' @@"`
 	Body   []*Stmt  `parser:"| '{' @@* '}' )"`
+}
+
+// Operands spells the parameters as those of an op: "x w eps=1e-05 r...".
+func (d *Decl) Operands() string {
+	var s []string
+	for _, p := range d.Params {
+		n := p.Name
+		if p.Many {
+			n += "..."
+		} else if p.Default != "" {
+			n += "=" + p.Default
+		}
+		s = append(s, n)
+	}
+	return strings.Join(s, " ")
+}
+
+// Operand is what operand i is called in the body: r_1, r_2, … for those that one parameter stands for.
+func (d *Decl) Operand(i int) string {
+	last := len(d.Params) - 1
+	if i < last || !d.Params[last].Many {
+		return d.Params[i].Name
+	}
+	return fmt.Sprintf("%s_%d", d.Params[last].Name, i-last+1)
 }
 
 // A Param is a formal parameter; Many takes one or more arguments, Format restricts a weight's format, Default is the
