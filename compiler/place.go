@@ -3,6 +3,7 @@ package compiler
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -261,6 +262,9 @@ func (p *placer) step(group []*ir.Node, number int, names map[*ir.Value]string, 
 	s.Inst = strings.Join(insts, " | ")
 	s.Kernel = kernelName(insts)
 	entry.Name, entry.Block = s.Kernel, s.Block
+	if old, ok := p.entries[s.Kernel]; ok && !reflect.DeepEqual(old, entry) {
+		return s, plan.StepCost{}, fmt.Errorf("a bug in hipc: two kernels are called %s: %+v and %+v", s.Kernel, old, entry)
+	}
 	p.entries[s.Kernel] = entry
 	cost := p.predict(parts)
 	cost.Kernel = s.Kernel

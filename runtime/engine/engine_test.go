@@ -226,6 +226,10 @@ func TestEvaluate(t *testing.T) {
 			t.Errorf("a window of %d", window)
 		}
 	}
+	ids[20] = 99
+	if _, err := engine.Evaluate(t.Context(), llm.Model, nil, ids, 16, nil); err == nil || err.Error() != "token 20 is 99, want 0 to 47" {
+		t.Errorf("a token that there isn't: %v", err)
+	}
 }
 
 // shifted is a model whose logits are another token's.

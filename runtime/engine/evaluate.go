@@ -35,12 +35,17 @@ func Evaluate(ctx context.Context, m, against Model, ids []int32, window int, pr
 	if len(ids) < 2 {
 		return Score{}, fmt.Errorf("a text of %d tokens, want at least 2: the first isn't predicted", len(ids))
 	}
-	e := evaluation{m: m, ref: against, rows: make([]float32, min(evalChunk, window)*m.Vocab())}
+	for i, id := range ids { // all of them: a token is predicted before it is fed
+		if id < 0 || int(id) >= m.Vocab() {
+			return Score{}, fmt.Errorf("token %d is %d, want 0 to %d", i, id, m.Vocab()-1)
+		}
+	}
+	e := evaluation{m: m, ref: against}
 	if against != nil {
 		if against.Vocab() != m.Vocab() {
 			return Score{}, fmt.Errorf("%d tokens in one vocabulary and %d in the other", m.Vocab(), against.Vocab())
 		}
-		e.s.Distance = &Distance{}
+		e.s.Distance, e.rows = &Distance{}, make([]float32, min(evalChunk, window)*m.Vocab())
 	}
 	for at := 0; at+1 < len(ids); at += window {
 		end := min(at+window, len(ids))
