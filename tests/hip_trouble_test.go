@@ -60,6 +60,7 @@ func TestHIPTrouble(t *testing.T) {
 		{"gfx1200", "HIPSTANDIN_CARDS=gfx1200", dir, nil, 3, "no card here is gfx1100, but Stand-in GFX1200 (gfx1200): compile the model with --target cpu"},
 		{"an unknown card", "HIPSTANDIN_CARDS=banana", dir, nil, 3, "in a way that isn't known"},
 		{"forced", "HIPSTANDIN_CARDS=gfx1101", dir, []string{"--target", "gfx1100"}, 0, ""},
+		{"forced on the second card, where ROCm doesn't let it pretend", "HIPSTANDIN_CARDS=gfx1200,gfx1101 HSA_OVERRIDE_GFX_VERSION=0", dir, []string{"--target", "gfx1100"}, 3, "hipErrorInvalidDevice"}, // of the stand-in, which plays no gfx1101
 		{"forced on one of several", "HIPSTANDIN_CARDS=gfx1101", several, []string{"--target", "gfx1100"}, 0, ""},
 		{"the second card", "HIPSTANDIN_CARDS=gfx1036,gfx1100", dir, nil, 0, ""},
 		{"of several targets the card's", "", several, nil, 0, ""},

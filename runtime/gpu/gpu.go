@@ -31,7 +31,7 @@ import (
 // Options say how a Device is opened. The zero value is the default.
 type Options struct {
 	Target  string        // the first card that has this target, "gfx1100"; "": the first card
-	Force   bool          // the first card, if none has the target
+	Force   bool          // the first card that is near the target, if none has it
 	Eager   bool          // launches one by one instead of a graph
 	Memory  int64         // bytes that may be used at most; 0: what is free on the card
 	Timeout time.Duration // after which a replay is given up; 0: a minute
@@ -90,14 +90,15 @@ func (d *Device) open() error {
 			d.card = c
 			return d.bind()
 		}
-		if others = append(others, c.String()); c.Near(want) {
-			remedy = fmt.Sprintf("try --target %s, at your own risk, or ", want)
-		}
+		others = append(others, c.String())
 	}
-	if d.opts.Force && cards[0].Near(want) {
-		d.card = cards[0]
-		d.card.Target = want
-		return d.bind()
+	if i := slices.IndexFunc(cards, func(c Card) bool { return c.Near(want) }); i >= 0 {
+		if d.opts.Force {
+			d.card = cards[i]
+			d.card.Target = want
+			return d.bind()
+		}
+		remedy = fmt.Sprintf("try --target %s, at your own risk, or ", want)
 	}
 	return &runtime.DeviceError{Err: fmt.Errorf("no card here is %s, but %s: %scompile the model with --target cpu", want, strings.Join(others, ", "), remedy)}
 }
