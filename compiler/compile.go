@@ -219,6 +219,9 @@ func (c *compilation) elaborate() (err error) {
 		return c.text.fitting(err, c.ckpt)
 	}
 	c.sources.random = random
+	if n := c.model.Layers; n > plan.MaxLayers {
+		return syntax.Errorf(c.text.repeat(), "%d layers: a plan has at most %d", n, plan.MaxLayers)
+	}
 	logits := c.model.End.Results[0].Type
 	if len(logits.Dims) != 1 {
 		return fmt.Errorf("logits are %s, want one axis, the vocabulary", logits)
@@ -243,7 +246,7 @@ func contextOf(ckpt *weights.Checkpoint, asked int) int {
 	}
 	for _, f := range fields {
 		if n, ok := number(ckpt.Config(), f); ok && n >= 1 {
-			context = min(context, int(n))
+			context = int(min(n, float64(context))) // in this order: there is no int of 1e30
 		}
 	}
 	return context

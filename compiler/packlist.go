@@ -7,6 +7,7 @@ import (
 
 	"hipc/codegen"
 	"hipc/ir"
+	"hipc/ir/syntax"
 	"hipc/kernels"
 	"hipc/runtime/plan"
 	"hipc/runtime/weights"
@@ -135,7 +136,15 @@ func (p *packList) bytes(t ir.Type) int {
 
 // plan writes the list as the plan has it.
 func (p *packList) plan() (ws []plan.Weight, ss []plan.State, err error) {
+	values := 0.0 // a product of dims may be more than an int holds
 	for _, w := range p.list {
+		size := float64(max(len(w.layers), 1))
+		for _, d := range w.value.Type.Dims {
+			size *= float64(d)
+		}
+		if values += size; values/2 > plan.MaxBlob {
+			return nil, nil, syntax.Errorf(w.value.Pos, "up to %s the model has %.3g weights: more than any machine holds; look at its dims, and at --set", w.name, values)
+		}
 		f, ok := weights.FormatByName(string(w.value.Type.Elem))
 		l, ok2 := weights.LayoutByName(w.layout)
 		if !ok || !ok2 {

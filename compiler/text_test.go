@@ -3,11 +3,13 @@ package compiler
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"hipc/ir/syntax"
+	"hipc/runtime/weights"
 )
 
 // TestModelErrors reads tests/testdata/model_errors.txt: each chunk must give exactly the error that stands on its line.
@@ -103,5 +105,53 @@ func TestSet(t *testing.T) {
 	}
 	if _, _, err := txt.elaborate(nil, map[string]string{"LL": "2"}, DefaultContext); err == nil || !strings.Contains(err.Error(), "no dim or real LL; did you mean L?") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestContext: for how many tokens a checkpoint is compiled, whatever number stands in its config.
+func TestContext(t *testing.T) {
+	b, err := os.ReadFile("../tests/testdata/families/llama/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors, err := filepath.Abs("../tests/testdata/families/llama/model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	field := regexp.MustCompile(`"max_position_embeddings": \d+`)
+	for says, want := range map[string]int{"100": 100, "8192": 8192, "8193": 8192, "1e30": 8192, "99.5": 99, "0.5": 8192, "-1": 8192, `"x"`: 8192, "null": 8192} {
+		dir := t.TempDir()
+		config := field.ReplaceAllString(string(b), `"max_position_embeddings": `+says)
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o644), os.Symlink(tensors, filepath.Join(dir, "model.safetensors"))); err != nil {
+			t.Fatal(err)
+		}
+		c, err := weights.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := contextOf(c, 0); got != want {
+			t.Errorf("max_position_embeddings %s: a context of %d, want %d", says, got, want)
+		}
+		if got := contextOf(c, 7); got != 7 {
+			t.Errorf("asked for 7: %d", got)
+		}
+		c.Close()
+	}
+}
+
+// TestTooLarge: dims that no machine has room for are the user's, not a bug.
+func TestTooLarge(t *testing.T) {
+	for _, c := range []struct {
+		set  map[string]string
+		want string
+	}{
+		{map[string]string{"d": "2000000000"}, "weights: more than any machine holds; look at its dims, and at --set"},
+		{map[string]string{"F": "2147483648", "d": "2147483648"}, "weights: more than any machine holds; look at its dims, and at --set"},
+		{map[string]string{"L": "1025"}, "1025 layers: a plan has at most 1024"},
+	} {
+		_, err := Plan(Options{Model: "../models/llama.yaml", Target: "cpu_v3", NoFuse: true, Set: c.set})
+		if err == nil || !strings.HasPrefix(err.Error(), "../models/llama.yaml:") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("--set %v: %v, want %s", c.set, err, c.want)
+		}
 	}
 }
