@@ -63,8 +63,11 @@ func (s *WalkStep) Run() error {
 	if err != nil {
 		return err
 	}
-	defer g.Close()
-	if err := g.Replay(); err != nil {
+	err = g.Replay()
+	if e := g.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
 		return s.model.lose(err)
 	}
 	return nil

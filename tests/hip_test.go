@@ -352,8 +352,10 @@ func useAll(t *testing.T, m *runtime.Model) error {
 	if err := m.Logits(t.Context(), []int32{5, 6}, func(int, []float32) error { return nil }); err != nil {
 		return err
 	}
-	_, err := m.Profile(t.Context(), 1)
-	return err
+	if _, err := m.Profile(t.Context(), 1); err != nil {
+		return err
+	}
+	return m.Walk(&m.Plan.Buckets[0], []int32{7}, func(s *runtime.WalkStep) error { return s.Run() })
 }
 
 // TestOperandsAtLoad: a plan and a code object that don't agree on a kernel's operands are found out when the model is loaded.
