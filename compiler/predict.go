@@ -37,16 +37,20 @@ func (b *bucketGraph) uses() []plan.RuleUse {
 	var out []plan.RuleUse
 	if b.report != nil {
 		for _, r := range b.report.Graphs {
-			out = append(out, usesIn(b.Name, r)...)
+			out = append(out, usesIn(b.Name, r, "")...)
 		}
 	}
 	return out
 }
 
-func usesIn(bucket string, r *fusion.Report) []plan.RuleUse {
-	r.Weigh()
+// usesIn is the same for one graph, and for one rule unless that is "": only what is asked for is weighed.
+func usesIn(bucket string, r *fusion.Report, rule string) []plan.RuleUse {
+	r.Weigh(rule)
 	var out []plan.RuleUse
 	add := func(e fusion.Event, outcome string, time func(old int) int) {
+		if rule != "" && e.Rule != rule {
+			return
+		}
 		i := slices.IndexFunc(out, func(u plan.RuleUse) bool { return u.Rule == e.Rule })
 		if i < 0 {
 			i = len(out)
@@ -88,7 +92,7 @@ func whyLacking(text string) string {
 	return short(text)
 }
 
-// use is the same for one rule in one part; no other part is weighed.
+// use is the same for one rule in one part.
 func (b *bucketGraph) use(part, rule string) (plan.RuleUse, bool) {
 	if b.report == nil {
 		return plan.RuleUse{}, false
@@ -97,10 +101,8 @@ func (b *bucketGraph) use(part, rule string) (plan.RuleUse, bool) {
 		if r.Graph != part {
 			continue
 		}
-		for _, u := range usesIn(b.Name, r) {
-			if u.Rule == rule {
-				return u, true
-			}
+		for _, u := range usesIn(b.Name, r, rule) {
+			return u, true
 		}
 	}
 	return plan.RuleUse{}, false

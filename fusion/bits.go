@@ -1,6 +1,7 @@
 package fusion
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 )
@@ -70,4 +71,24 @@ func (s bitset) appendKey(b []byte) []byte {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}
 	return b
+}
+
+// hash mixes the words: by odd multipliers of random bits.
+func (s bitset) hash() uint64 {
+	h := uint64(0)
+	for _, w := range s {
+		h = (h ^ w) * 0x9e3779b97f4a7c15
+		h ^= h >> 29
+	}
+	return h
+}
+
+// compare orders sets of one graph somehow.
+func (s bitset) compare(t bitset) int {
+	for i, w := range s {
+		if w != t[i] {
+			return cmp.Compare(bits.ReverseBytes64(w), bits.ReverseBytes64(t[i]))
+		}
+	}
+	return 0
 }

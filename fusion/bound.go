@@ -3,21 +3,33 @@ package fusion
 import (
 	"cmp"
 	"slices"
+
+	"hipc/kernels"
 )
 
 // A bound says what the rest of a plan takes at least, in picoseconds, whatever it is. Two bounds hold, of which the higher
 // is taken:
 //
-// The machine is busy with every node. share divides that among the nodes so that no piece's nodes have more than the piece;
-// and an empty launch is to be added for each launch of the longest chain of those that need one another.
+// The machine is busy with every node. share divides that among the nodes so that no piece's nodes have more than the piece.
+// To be added are, for the launches of the longest chain of those that need one another, what an empty launch takes and for how long it
+// leaves the machine idle.
 //
 // Steps that need one another don't share a launch, and none is quicker than by itself: the longest such chain of pieces,
 // each alone.
 type bound struct {
-	of    map[*piece]int64 // of each piece: its nodes' shares
-	all   int64            // of all nodes
-	empty chain
+	share []int64 // of each node
+	all   int64   // of all nodes
+	idle  chain
 	alone chain
+}
+
+// of is what a piece's nodes have.
+func (b *bound) of(p *piece) int64 {
+	sum := int64(0)
+	for _, i := range p.nodes.members() {
+		sum += b.share[i]
+	}
+	return sum
 }
 
 // A chain has for each node what the launches from it on take at least, the greatest first.
@@ -38,42 +50,60 @@ func (c *chain) from(done bitset) int64 {
 
 // rest is the bound for the nodes that aren't done, which have so much share.
 func (b *bound) rest(done bitset, share int64) int64 {
-	return max(share+b.empty.from(done), b.alone.from(done))
+	return max(share+b.idle.from(done), b.alone.from(done))
 }
 
 func (s *site) bound(pieces []*piece, o *Options) *bound {
-	over := make([][]*piece, len(s.graph.Nodes)) // of each node: the pieces that cover it
-	for _, p := range pieces {
-		for _, i := range p.nodes.members() {
-			over[i] = append(over[i], p)
-		}
-	}
-	b := &bound{of: map[*piece]int64{}}
-	for i, share := range shares(pieces, over) {
-		b.all += share
-		for _, p := range over[i] {
-			b.of[p] += share
-		}
-	}
+	over := make([][]int, len(s.graph.Nodes)) // of each node: the pieces that cover it
+	alone, idle := make([]int64, len(pieces)), make([]int64, len(pieces))
 	nothing := picoseconds(o.Coster.Launch())
-	b.empty = s.chain(over, func(*piece) int64 { return nothing })
-	b.alone = s.chain(over, func(p *piece) int64 { return p.alone })
+	for k, p := range pieces {
+		for _, i := range p.nodes.members() {
+			over[i] = append(over[i], k)
+		}
+		alone[k], idle[k] = p.alone, nothing+p.idle(pieces, nothing)
+	}
+	b := &bound{share: shares(pieces, over), idle: s.chain(pieces, over, idle), alone: s.chain(pieces, over, alone)}
+	for _, t := range b.share {
+		b.all += t
+	}
 	return b
 }
 
+// idle is for how long a launch with p leaves the machine idle at least: even if all that is busiest stands beside it.
+func (p *piece) idle(pieces []*piece, nothing int64) int64 {
+	if p.lacks != nil {
+		return 0
+	}
+	left := p.alone - nothing - p.busy
+	var busiest [kernels.MostParts - 1]int64 // ascending
+	for _, q := range pieces {
+		if left <= 0 {
+			return 0
+		}
+		if q.busy <= busiest[0] || !beside(p, q) || q.nodes.meets(p.nodes) || q.needs.meets(p.nodes) || p.needs.meets(q.nodes) {
+			continue
+		}
+		left -= q.busy - busiest[0]
+		busiest[0] = q.busy
+		slices.Sort(busiest[:])
+	}
+	return max(0, left-kernels.MostParts) // which rounding may come to
+}
+
 // chain works out what each node takes with those that need it, of which a piece takes so much.
-func (s *site) chain(over [][]*piece, takes func(*piece) int64) chain {
+func (s *site) chain(pieces []*piece, over [][]int, takes []int64) chain {
 	n := len(over)
 	least := make([]int64, n)
 	for i := n - 1; i >= 0; i-- {
-		for k, p := range over[i] {
+		for first, k := range over[i] {
 			after := int64(0)
 			for j := i + 1; j < n; j++ {
-				if s.needs[j].has(i) && !p.nodes.has(j) {
-					after = max(after, least[j])
+				if least[j] > after && s.needs[j].has(i) && !pieces[k].nodes.has(j) {
+					after = least[j]
 				}
 			}
-			if t := after + takes(p); k == 0 || t < least[i] {
+			if t := after + takes[k]; first == 0 || t < least[i] {
 				least[i] = t
 			}
 		}
@@ -87,22 +117,19 @@ func (s *site) chain(over [][]*piece, takes func(*piece) int64) chain {
 
 // shares gives each node as much as the pieces over it have left: first those that keep the machine busiest by
 // themselves, as products do, so that it isn't lost what they have in common in all covers.
-func shares(pieces []*piece, over [][]*piece) []int64 {
-	left, single := map[*piece]int64{}, make([]int64, len(over))
-	for _, p := range pieces {
-		left[p] = lacking
-		if p.lacks == nil {
-			left[p] = picoseconds(p.load.Busy)
-		}
+func shares(pieces []*piece, over [][]int) []int64 {
+	left, single := make([]int64, len(pieces)), make([]int64, len(over))
+	for k, p := range pieces {
+		left[k] = p.busy
 		if p.match == nil {
-			single[p.first] = left[p]
+			single[p.first] = left[k]
 		}
 	}
 	share := make([]int64, len(over))
 	for _, i := range descending(single) {
-		share[i] = left[slices.MinFunc(over[i], func(p, q *piece) int { return cmp.Compare(left[p], left[q]) })]
-		for _, p := range over[i] {
-			left[p] -= share[i]
+		share[i] = left[slices.MinFunc(over[i], func(k, l int) int { return cmp.Compare(left[k], left[l]) })]
+		for _, k := range over[i] {
+			left[k] -= share[i]
 		}
 	}
 	return share

@@ -63,15 +63,15 @@ func PlanModel(m *ir.Model, o Options) (*ir.Model, *ModelReport, error) {
 // Weigh weighs every graph's matches.
 func (r *ModelReport) Weigh() {
 	for _, g := range r.Graphs {
-		g.Weigh()
+		g.Weigh("")
 	}
 }
 
-// Weigh works out what the rules that fired save, and by how much the others lost: a search for each match, which takes longer
-// than the plan. Until then their gains are 0 and Lost is empty.
-func (r *Report) Weigh() {
+// Weigh works out what a rule saves where it fired, and by how much it lost elsewhere; of "" all rules. That's a search for each match,
+// all of which take longer than the plan. Until then their gains are 0.
+func (r *Report) Weigh(rule string) {
 	if r.weigh != nil {
-		r.weigh()
+		r.weigh(rule)
 	}
 }
 

@@ -115,10 +115,10 @@ func (s *site) priced(p *piece, place int, o *Options) *piece {
 		p.needs[i] &^= w
 	}
 	p.first = p.nodes.members()[0]
-	p.alone, p.rank = lacking, int64(p.nodes.count()*place)
+	p.alone, p.busy, p.rank = lacking, lacking, int64(p.nodes.count()*place)
 	if p.Choice != nil {
 		p.load = o.Coster.Load(p.Step)
-		p.alone = picoseconds(o.Coster.Launch(p.load))
+		p.alone, p.busy = picoseconds(o.Coster.Launch(p.load)), picoseconds(p.load.Busy)
 	}
 	return p
 }

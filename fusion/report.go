@@ -23,7 +23,7 @@ type Report struct {
 	Others     int     // more that lost, not weighed one by one
 	Lacking    []Event // matched, but the target has no kernel
 
-	weigh func() // fills in Gain, and Lost
+	weigh func(rule string) // fills in Gain
 }
 
 // An Event is a rule at a place.
@@ -66,11 +66,13 @@ func (s *site) report(r *Report, pieces []*piece, launches [][]*piece, o *Option
 		case slices.Contains(chosen, p):
 			fired = append(fired, p)
 			r.Fired = append(r.Fired, Event{Rule: p.match.Rule.Name, At: p.match.at()})
+		case len(lost) == mostLost:
+			r.Others++
 		default:
 			lost = append(lost, p)
+			r.Lost = append(r.Lost, Event{Rule: p.match.Rule.Name, At: p.match.at()})
 		}
 	}
-	r.Others = len(lost)
 	// What the nodes that a match shares with chosen pieces cost otherwise: all other pieces stay, the launches are sought again.
 	dearer := func(p *piece, with bool) float64 {
 		open := p.nodes
@@ -95,15 +97,21 @@ func (s *site) report(r *Report, pieces []*piece, launches [][]*piece, o *Option
 		}
 		return float64(o.cost(other)-cost) * 1e-12
 	}
-	r.weigh = sync.OnceFunc(func() {
-		for i, p := range fired {
-			r.Fired[i].Gain = dearer(p, false)
+	var mu sync.Mutex
+	weighed := map[*piece]bool{}
+	r.weigh = func(rule string) {
+		mu.Lock()
+		defer mu.Unlock()
+		weigh := func(events []Event, pieces []*piece, with bool) {
+			for i, p := range pieces {
+				if !weighed[p] && (rule == "" || rule == events[i].Rule) {
+					weighed[p], events[i].Gain = true, dearer(p, with)
+				}
+			}
 		}
-		for _, p := range lost[:min(len(lost), mostLost)] {
-			r.Others--
-			r.Lost = append(r.Lost, Event{Rule: p.match.Rule.Name, At: p.match.at(), Gain: dearer(p, true)})
-		}
-	})
+		weigh(r.Fired, fired, false)
+		weigh(r.Lost, lost, true)
+	}
 }
 
 // cost is what launches take, in picoseconds.

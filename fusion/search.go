@@ -2,7 +2,6 @@ package fusion
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 
 	"hipc/kernels"
@@ -18,6 +17,7 @@ type piece struct {
 	needs bitset // nodes outside that must be done before
 	load  kernels.Load
 	alone int64 // picoseconds, in a launch of its own
+	busy  int64 // picoseconds of the whole machine
 	rank  int64
 }
 
@@ -51,13 +51,20 @@ const (
 // A way is the cheapest one found to have some nodes done: launches, one after another.
 type way struct {
 	done  bitset
-	key   string // of done
-	count int    // of done
+	count int // of done
 	cost  price
 	share int64    // of the nodes that aren't done: bound.go
 	least int64    // time that any plan takes that begins so
 	last  []*piece // the launch that was added to from
 	from  *way
+	next  *way // of those that ways keeps in one place
+	stale bool // since then a cheaper one was found
+}
+
+// A candidate is a piece, and what its nodes have of the bound.
+type candidate struct {
+	*piece
+	share int64
 }
 
 // A search looks for the cheapest plan.
@@ -74,31 +81,42 @@ type search struct {
 	*site
 	*bound
 	o      *Options
-	pieces []*piece // by their first nodes: so they stand in a launch
-	ways   map[string]*way
-	open   []*way // a heap: the most promising first
+	pieces []candidate // by their first nodes: so they stand in a launch
+	ways   ways
+	open   heap // the most promising first
 	best   *way
-	left   int                           // launches that may still be looked at
-	done   [kernels.MostParts + 1]bitset // with the first so many of a launch's pieces
+	left   int // launches that may still be looked at
+
+	// Of the way that is extended:
+	ready  []candidate // what may be in the next launch
+	next   int         // launches that may still be looked at
+	launch []*piece
+	loads  []kernels.Load
+	done   [kernels.MostParts + 1]bitset // with the first so many of the launch's pieces
 }
 
 // plan is the cheapest plan's launches, in an order in which they can run, and whether it's sure that none is cheaper; nil
 // if no order is one.
 func (s *site) plan(pieces []*piece, o *Options) (launches [][]*piece, exact bool) {
-	c := &search{site: s, o: o, pieces: slices.Clone(pieces), ways: map[string]*way{}, left: mostLaunches}
-	slices.SortStableFunc(c.pieces, func(p, q *piece) int { return cmp.Compare(p.first, q.first) })
-	c.bound = s.bound(c.pieces, o)
+	n := len(s.graph.Nodes)
+	c := &search{site: s, o: o, left: mostLaunches}
+	pieces = slices.Clone(pieces)
+	slices.SortStableFunc(pieces, func(p, q *piece) int { return cmp.Compare(p.first, q.first) })
+	c.bound = s.bound(pieces, o)
+	for _, p := range pieces {
+		c.pieces = append(c.pieces, candidate{p, c.bound.of(p)})
+	}
 	for i := range c.done {
-		c.done[i] = newBitset(len(s.graph.Nodes))
+		c.done[i] = newBitset(n)
 	}
 	exact = true
-	c.keep(way{done: newBitset(len(s.graph.Nodes)), share: c.all})
+	c.keep(way{done: newBitset(n), share: c.all})
 	for len(c.open) > 0 {
-		w := heap.Pop(c).(*way)
-		if c.ways[w.key] != w || !c.pays(w.least, w.cost) {
-			continue // since then something cheaper was found
+		w := c.open.pop()
+		if w.stale || !c.pays(w.least, w.cost) {
+			continue
 		}
-		if w.count == len(s.graph.Nodes) {
+		if w.count == n {
 			c.best = w
 			continue
 		}
@@ -106,7 +124,7 @@ func (s *site) plan(pieces []*piece, o *Options) (launches [][]*piece, exact boo
 			if exact = false; c.best != nil {
 				break
 			}
-			clear(c.ways)
+			c.ways = ways{}
 			c.open = c.open[:0]
 		}
 		exact = c.extend(w) && exact
@@ -120,42 +138,42 @@ func (s *site) plan(pieces []*piece, o *Options) (launches [][]*piece, exact boo
 
 // extend adds to w each launch that may come next and may pay, and says whether those are all.
 func (c *search) extend(w *way) (all bool) {
-	var ready []*piece
+	c.ready = c.ready[:0]
 	for _, p := range c.pieces {
 		if !p.nodes.meets(w.done) && p.needs.within(w.done) {
-			ready = append(ready, p)
+			c.ready = append(c.ready, p)
 		}
 	}
 	copy(c.done[0], w.done)
-	left, wait := mostNext, int64(len(c.graph.Nodes)-w.count)
-	launch, loads := make([]*piece, 0, kernels.MostParts), make([]kernels.Load, 0, kernels.MostParts)
-	var add func(from int, rank, share int64)
-	add = func(from int, rank, share int64) {
-		for i, p := range ready[from:] {
-			k := len(launch)
-			if k > 0 && (p.nodes.meets(c.done[k]) || !beside(launch[0], p)) {
-				continue
-			}
-			if left--; left < 0 {
-				return
-			}
-			launch, loads = append(launch, p), append(loads, p.load)
-			copy(c.done[k+1], c.done[k])
-			c.done[k+1].addAll(p.nodes)
-			rank, share := rank+p.rank, share-c.of[p]
-			cost := w.cost.plus(price{c.o.time(launch, loads), rank, int64(k), wait})
-			if least := cost.time + c.rest(c.done[k+1], share); c.pays(least, cost) {
-				c.keep(way{done: c.done[k+1], cost: cost, share: share, least: least, last: launch, from: w})
-			}
-			if k+1 < kernels.MostParts {
-				add(from+i+1, rank, share)
-			}
-			launch, loads = launch[:k], loads[:k]
+	c.next = mostNext
+	c.add(w, 0, 0, w.share)
+	c.left -= mostNext - max(c.next, 0)
+	return c.next >= 0
+}
+
+// add looks at the launches that are c.launch and some of what is ready, from a place on.
+func (c *search) add(w *way, from int, rank, share int64) {
+	k := len(c.launch)
+	for i, p := range c.ready[from:] {
+		if k > 0 && (p.nodes.meets(c.done[k]) || !beside(c.launch[0], p.piece)) {
+			continue
 		}
+		if c.next--; c.next < 0 {
+			return
+		}
+		c.launch, c.loads = append(c.launch, p.piece), append(c.loads, p.load)
+		copy(c.done[k+1], c.done[k])
+		c.done[k+1].addAll(p.nodes)
+		rank, share := rank+p.rank, share-p.share
+		cost := w.cost.plus(price{c.o.time(c.launch, c.loads), rank, int64(k), int64(len(c.graph.Nodes) - w.count)})
+		if least := cost.time + c.rest(c.done[k+1], share); c.pays(least, cost) {
+			c.keep(way{done: c.done[k+1], cost: cost, share: share, least: least, last: c.launch, from: w})
+		}
+		if k+1 < kernels.MostParts {
+			c.add(w, from+i+1, rank, share)
+		}
+		c.launch, c.loads = c.launch[:k], c.loads[:k]
 	}
-	add(0, 0, w.share)
-	c.left -= mostNext - max(left, 0)
-	return left >= 0
 }
 
 // pays says whether a plan that begins so may be cheaper than the best.
@@ -165,27 +183,9 @@ func (c *search) pays(least int64, cost price) bool {
 
 // keep opens a way, unless one to the same nodes is cheaper.
 func (c *search) keep(w way) {
-	var key [64]byte
-	k := w.done.appendKey(key[:0])
-	if old := c.ways[string(k)]; old == nil || w.cost.compare(old.cost) < 0 {
-		w.key, w.done, w.count, w.last = string(k), slices.Clone(w.done), w.done.count(), slices.Clone(w.last)
-		c.ways[w.key] = &w
-		heap.Push(c, &w)
+	if kept := c.ways.keep(w); kept != nil {
+		c.open.push(kept)
 	}
-}
-
-// Len and the following implement heap.Interface. Among ways that promise the same comes the one that is farther.
-func (c *search) Len() int      { return len(c.open) }
-func (c *search) Swap(i, j int) { c.open[i], c.open[j] = c.open[j], c.open[i] }
-func (c *search) Push(w any)    { c.open = append(c.open, w.(*way)) }
-func (c *search) Pop() any {
-	w := c.open[len(c.open)-1]
-	c.open = c.open[:len(c.open)-1]
-	return w
-}
-func (c *search) Less(i, j int) bool {
-	v, w := c.open[i], c.open[j]
-	return cmp.Or(cmp.Compare(v.least, w.least), cmp.Compare(w.count, v.count), v.cost.compare(w.cost), cmp.Compare(v.key, w.key)) < 0
 }
 
 // beside says that two steps of which neither needs the other may share a launch.

@@ -32,7 +32,7 @@ fuse other(x, y) { return neg(x), silu(y) }`
 		if got := statements(p); got != c.want {
 			t.Errorf("pair %g, other %g: got\n%s\nwant\n%s", c.pair, c.other, got, c.want)
 		}
-		if r.weigh(); len(r.Fired)+len(r.Lost) != 2 {
+		if r.Weigh(""); len(r.Fired)+len(r.Lost) != 2 {
 			t.Errorf("%s", r)
 		}
 	}
@@ -64,7 +64,7 @@ fuse first_two(x) = sqrt(silu(x))`
 		if got := statements(p); got != c.want+"\nreturn c" {
 			t.Errorf("%+v: got\n%s", c, got)
 		}
-		r.weigh()
+		r.Weigh("")
 		if got := r.Lost[0].Gain * 1e6; got < c.lost-1e-6 || got > c.lost+1e-6 {
 			t.Errorf("%+v: %s lost by %g µs", c, r.Lost[0].Rule, got)
 		}
