@@ -10,17 +10,21 @@ import (
 // settle gives results of bodies a step that moves them, where they can't be made in their place: a layer takes h where its
 // predecessor has left it and leaves its own there, so h mustn't be read any more once its successor is made, but by a
 // kernel that works in place; and one value can't be carried in two places, nor a parameter in another's. With two residuals it never is; with h + (attention + mlp) of one norm, it may be.
+// What was planned stays as it is, for other buckets may run it too: a graph that gets a step is a copy.
 func (c *compilation) settle(b *bucketGraph) error {
 	m := b.model
 	for l := -1; l < m.Layers; l++ {
-		g, next := m.Begin, m.End
+		at, next := &m.Begin, m.End
 		if l >= 0 {
-			g = m.BodyOf(l).Graph
+			at = &m.BodyOf(l).Graph
 		}
 		if l+1 < m.Layers {
 			next = m.BodyOf(l + 1).Graph
 		}
+		g := *at
 		move := func(i int) {
+			g = &ir.Graph{Name: g.Name, Params: g.Params, Nodes: slices.Clone(g.Nodes), Results: slices.Clone(g.Results)}
+			*at = g
 			r := g.Results[i]
 			op, _ := ir.OpByName("copy")
 			n := &ir.Node{Op: op, Args: []*ir.Value{r}, Pos: r.Pos}
