@@ -50,6 +50,7 @@ const DefaultContext = 8192
 // A compilation is what the passes work on.
 type compilation struct {
 	opts    Options
+	passed  int // passes that are done
 	target  *codegen.Target
 	text    *Text
 	ckpt    *weights.Checkpoint
@@ -115,9 +116,10 @@ func Passes() []string {
 	return out
 }
 
-// run takes the compilation through the pipeline up to the pass called last; "" is all of it.
+// run takes the compilation through what is left of the pipeline up to the pass called last; "" is all of it.
 func (c *compilation) run(last string) error {
-	for _, p := range passes {
+	for _, p := range passes[c.passed:] {
+		c.passed++
 		if err := p.run(c); err != nil {
 			return err
 		}

@@ -1,7 +1,9 @@
 package compiler
 
 import (
+	"golang.org/x/sync/errgroup"
 	"hipc/codegen"
+	"hipc/fusion"
 	"hipc/kernels"
 	"hipc/runtime/plan"
 )
@@ -13,17 +15,45 @@ type Draft struct {
 	c          *compilation
 }
 
-// Plan takes a model text through all passes for one target.
-func Plan(opts Options) (*Draft, error) {
-	c, err := start(opts)
-	if err != nil {
+// Plan takes a model text through all passes for each target. What doesn't depend on the target, up to the buckets' graphs, is made once.
+func Plan(opts Options, targets []string) ([]*Draft, error) {
+	if opts.Memo == nil {
+		opts.Memo = &fusion.Memo{}
+	}
+	var all []*compilation
+	for _, t := range targets {
+		opts.Target = t
+		c, err := start(opts)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	first := all[0]
+	defer first.close()
+	if err := first.run("bucket"); err != nil {
 		return nil, err
 	}
-	defer c.close()
-	if err := c.run(""); err != nil {
-		return nil, err
+	out := make([]*Draft, len(all))
+	var g errgroup.Group
+	for i, c := range all {
+		if i > 0 {
+			t := c.target
+			*c = *first
+			c.target, c.opts.Target, c.buckets = t, t.Name, nil
+			for _, b := range first.buckets {
+				c.buckets = append(c.buckets, &bucketGraph{Bucket: b.Bucket, model: b.model})
+			}
+		}
 	}
-	return &Draft{c.plan, c.costs, c}, nil
+	for i, c := range all {
+		g.Go(func() error {
+			err := c.run("")
+			out[i] = &Draft{c.plan, c.costs, c}
+			return err
+		})
+	}
+	return out, g.Wait()
 }
 
 // Sources are the kernels' source and the templates that it includes, by the names that they have in an artifact.

@@ -139,16 +139,20 @@ func sources(t tree, dir string) (map[string][]byte, error) {
 	return out, nil
 }
 
-// plan plans a model text for a target.
-func (o *opened) plan(c compiler.Options, target string) (*Side, error) {
-	c.Model, c.Text, c.Target = o.spec, o.text, target
-	d, err := compiler.Plan(c)
+// plans plans a model text for each target.
+func (o *opened) plans(c compiler.Options, targets []string) ([]*Side, error) {
+	c.Model, c.Text = o.spec, o.text
+	drafts, err := compiler.Plan(c, targets)
 	if err != nil {
 		return nil, err
 	}
-	p, err := d.Plan.Unfold()
-	if err != nil {
-		return nil, err
+	var out []*Side
+	for _, d := range drafts {
+		p, err := d.Plan.Unfold()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &Side{Name: o.spec, Target: p.Target, Plan: p, Costs: d.Prediction, Use: d.Use, Sources: d.Sources})
 	}
-	return &Side{Name: o.spec, Target: p.Target, Plan: p, Costs: d.Prediction, Use: d.Use, Sources: d.Sources}, nil
+	return out, nil
 }

@@ -91,13 +91,10 @@ func both(specs [2]string, o Options) (sides [2][]*Side, err error) {
 		if t.text == nil {
 			continue
 		}
-		sides[i] = make([]*Side, len(o.Targets))
-		for k, target := range o.Targets {
-			g.Go(func() (err error) {
-				sides[i][k], err = t.plan(o.Compile, target)
-				return err
-			})
-		}
+		g.Go(func() (err error) {
+			sides[i], err = t.plans(o.Compile, o.Targets)
+			return err
+		})
 	}
 	return sides, g.Wait()
 }
