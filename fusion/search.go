@@ -34,7 +34,15 @@ func (p price) plus(q price) price {
 }
 
 func (p price) compare(q price) int {
-	return cmp.Or(cmp.Compare(p.time, q.time), cmp.Compare(p.rank, q.rank), cmp.Compare(p.beside, q.beside), cmp.Compare(p.wait, q.wait))
+	switch { // cmp.Or would compare all of them always, and this is what a search does most
+	case p.time != q.time:
+		return cmp.Compare(p.time, q.time)
+	case p.rank != q.rank:
+		return cmp.Compare(p.rank, q.rank)
+	case p.beside != q.beside:
+		return cmp.Compare(p.beside, q.beside)
+	}
+	return cmp.Compare(p.wait, q.wait)
 }
 
 // lacking is the cost of a node that has no kernel: dearer than any plan in which every node has one, so that a match

@@ -68,7 +68,13 @@ type heap []*way
 
 func (h heap) before(i, j int) bool {
 	v, w := h[i], h[j]
-	return cmp.Or(cmp.Compare(v.least, w.least), cmp.Compare(w.count, v.count), v.cost.compare(w.cost), v.done.compare(w.done)) < 0
+	if v.least != w.least {
+		return v.least < w.least
+	}
+	if v.count != w.count {
+		return v.count > w.count
+	}
+	return cmp.Or(v.cost.compare(w.cost), v.done.compare(w.done)) < 0
 }
 
 func (h *heap) push(w *way) {

@@ -17,7 +17,7 @@ func (p *Plan) checkSteps() error {
 	binds := 0
 	for i := range p.Buckets {
 		b := &p.Buckets[i]
-		f := flow{names: names, bucket: b.Name, live: map[string]Operand{}}
+		f := flow{names: names, bucket: b.Name, live: map[string]Operand{}, ran: map[*Part]passage{}}
 		for _, run := range p.Runs(b) {
 			for j := range run.Part.Steps {
 				s := &run.Part.Steps[j]
@@ -35,18 +35,22 @@ func (p *Plan) checkSteps() error {
 
 // A flow follows the slots through one replay.
 type flow struct {
-	names   *Names
-	bucket  string
-	live    map[string]Operand // slots that hold what their name says
-	part    *Part              // of the run before
-	settled bool               // that run left live as it found it: another of the same part does so too
+	names  *Names
+	bucket string
+	live   map[string]Operand // slots that hold what their name says
+	ran    map[*Part]passage  // the last time that each part ran
 }
 
-// run goes through one run. In a loop that has settled only the names that vary by layer are looked at again.
+// A passage is what live was before and after a part.
+type passage struct{ before, after map[string]Operand }
+
+// run goes through one run. Of a part that has run from the same slots only the names that vary by layer are looked at again.
 func (f *flow) run(r Run) error {
-	again := f.part == r.Part && f.settled
 	before := f.live
-	if !again {
+	last, again := f.ran[r.Part]
+	if again = again && maps.Equal(last.before, before); again {
+		f.live = last.after
+	} else {
 		// A slot is carried from part to part where its name, place and size are the same in both.
 		slots := f.names.arenas[place{f.bucket, r.Part.Name}]
 		f.live = map[string]Operand{}
@@ -65,7 +69,7 @@ func (f *flow) run(r Run) error {
 			return fmt.Errorf("bucket %s, part %s%s, step %d %s: %w", f.bucket, r.Part.Name, at, i+1, strconv.Quote(cut(r.Part.Steps[i].Kernel)), err)
 		}
 	}
-	f.part, f.settled = r.Part, again || maps.Equal(before, f.live)
+	f.ran[r.Part] = passage{before, f.live}
 	return nil
 }
 
