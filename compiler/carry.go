@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"hipc/ir"
-	"hipc/kernels"
 )
 
 // settle gives results of bodies a step that moves them, where they can't be made in their place: a layer takes h where its
@@ -57,6 +56,7 @@ func (c *compilation) overwrites(b *bucketGraph, g *ir.Graph, r *ir.Value, name 
 	if r.Node == nil {
 		return false, nil // it stays where it is
 	}
+	found := c.opts.Memo.Kernels(c.target.Name, b.dims(c.target, c.context))
 	made := false
 	for _, n := range g.Nodes {
 		made = made || n == r.Node || n.Launch > 0 && n.Launch == r.Node.Launch
@@ -67,7 +67,7 @@ func (c *compilation) overwrites(b *bucketGraph, g *ir.Graph, r *ir.Value, name 
 			if !a.IsParam() || a.Name != name {
 				continue
 			}
-			choice, err := kernels.Find(c.target.Name, n, b.dims(c.target, c.context))
+			choice, err := found.Find(n, b.rows())
 			if err != nil || n != r.Node || !choice.InPlace(n, slices.Index(n.Outs, r), j) {
 				return true, err
 			}

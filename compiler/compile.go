@@ -139,6 +139,9 @@ func (c *compilation) run(last string) error {
 
 func start(opts Options) (*compilation, error) {
 	c := &compilation{opts: opts}
+	if opts.Memo == nil {
+		c.opts.Memo = &fusion.Memo{}
+	}
 	if opts.Context < 0 || opts.Context > plan.MaxContext {
 		return nil, fmt.Errorf("--context %d: want 1 to %d tokens, or 0 for the checkpoint's", opts.Context, plan.MaxContext)
 	}
@@ -275,9 +278,6 @@ func (c *compilation) specialise() error {
 }
 
 func (c *compilation) fuse() error {
-	if c.opts.Memo == nil {
-		c.opts.Memo = &fusion.Memo{}
-	}
 	var g errgroup.Group
 	for _, b := range c.buckets {
 		g.Go(func() error { return c.fuseBucket(b) })
@@ -332,7 +332,8 @@ func (c *compilation) place() error {
 	rows := 1
 	reserved := c.reserved()
 	for _, b := range c.buckets {
-		pl := &placer{taken: reserved, target: c.target, bucket: b.Bucket, context: c.context, entries: entries, reals: reals, packed: c.packed, prices: prices}
+		pl := &placer{taken: reserved, target: c.target, bucket: b.Bucket, context: c.context, entries: entries, reals: reals, packed: c.packed, prices: prices,
+			kernels: c.opts.Memo.Kernels(c.target.Name, b.dims(c.target, c.context))}
 		if err := pl.place(b.model); err != nil {
 			return fmt.Errorf("bucket %s: %w", b.Name, err)
 		}

@@ -3,7 +3,6 @@ package compiler
 import (
 	"golang.org/x/sync/errgroup"
 	"hipc/codegen"
-	"hipc/fusion"
 	"hipc/kernels"
 	"hipc/runtime/plan"
 )
@@ -17,9 +16,6 @@ type Draft struct {
 
 // Plan takes a model text through all passes for each target. What doesn't depend on the target, up to the buckets' graphs, is made once.
 func Plan(opts Options, targets []string) ([]*Draft, error) {
-	if opts.Memo == nil {
-		opts.Memo = &fusion.Memo{}
-	}
 	var all []*compilation
 	for _, t := range targets {
 		opts.Target = t

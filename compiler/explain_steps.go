@@ -98,7 +98,6 @@ func (s *Speed) plan(c *compilation, t *codegen.Target) error {
 			return err
 		}
 		other := &compilation{opts: c.opts, target: t, context: c.context}
-		other.opts.Memo = &fusion.Memo{}
 		b = &bucketGraph{Bucket: Buckets[0], model: m}
 		if err := other.fuseBucket(b); err != nil {
 			return err
@@ -108,9 +107,10 @@ func (s *Speed) plan(c *compilation, t *codegen.Target) error {
 	if err != nil {
 		return err
 	}
+	found := c.opts.Memo.Kernels(t.Name, b.dims(t, c.context))
 	for n := 1; ; n *= 4 {
 		at := min(n-1, c.context-1)
-		seconds, err := s.token(b, t, prices, at, c.context)
+		seconds, err := s.token(b, found, prices, at)
 		if err != nil {
 			return err
 		}
@@ -125,13 +125,13 @@ func (s *Speed) plan(c *compilation, t *codegen.Target) error {
 }
 
 // token is how long a token takes at a position.
-func (s *Speed) token(b *bucketGraph, t *codegen.Target, prices *kernels.PriceList, at, context int) (seconds float64, err error) {
+func (s *Speed) token(b *bucketGraph, found fusion.Kernels, prices *kernels.PriceList, at int) (seconds float64, err error) {
 	graph := func(g *ir.Graph, times int) error {
 		for i := 0; i < len(g.Nodes); {
 			group := launch(g.Nodes[i:])
 			var steps []kernels.Step
 			for _, n := range group {
-				choice, err := kernels.Find(t.Name, n, b.dims(t, context))
+				choice, err := found.Find(n, b.rows())
 				if err != nil {
 					return err
 				}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hipc/codegen"
+	"hipc/fusion"
 	"hipc/ir"
 	"hipc/kernels"
 	"hipc/runtime/plan"
@@ -21,6 +22,7 @@ type placer struct {
 	target  *codegen.Target
 	bucket  Bucket
 	context int
+	kernels fusion.Kernels
 	entries map[string]codegen.Entry
 	reals   map[string]codegen.Real
 	packed  *packList
@@ -205,7 +207,7 @@ func (p *placer) step(group []*ir.Node, number int, names map[*ir.Value]string, 
 	var lists []operandLists
 	entry := codegen.Entry{}
 	for _, n := range group {
-		c, err := kernels.Find(p.target.Name, n, p.bucket.dims(p.target, p.context))
+		c, err := p.kernels.Find(n, p.bucket.rows())
 		if err != nil {
 			return s, plan.StepCost{}, err
 		}

@@ -17,6 +17,31 @@ type Memo struct {
 	mu      sync.Mutex
 	plans   map[string]*remembered
 	choices sync.Map // string -> chosen
+	texts   sync.Map // *ir.Graph -> string: targets have the same graphs
+	turned  sync.Map // *ir.Model -> rotated
+}
+
+type rotated struct {
+	model *ir.Model
+	why   string
+}
+
+// rotate is Rotate, remembered.
+func (m *Memo) rotate(model *ir.Model) (*ir.Model, string) {
+	if m == nil {
+		return Rotate(model)
+	}
+	r, ok := m.turned.Load(model)
+	if !ok {
+		turned, why := Rotate(model)
+		r, _ = m.turned.LoadOrStore(model, rotated{turned, why})
+	}
+	return r.(rotated).model, r.(rotated).why
+}
+
+// Kernels are a target's and a bucket's, remembered.
+func (m *Memo) Kernels(target string, d kernels.Dims) Kernels {
+	return &recaller{found{target, d}, m, identity(target, d)}
 }
 
 type remembered struct {
@@ -31,7 +56,7 @@ func (m *Memo) plan(g *ir.Graph, o Options) (*ir.Graph, *Report, error) {
 	if m == nil || o.id == "" {
 		return Plan(g, o)
 	}
-	key := o.key() + typed(g)
+	key := o.key() + m.text(g)
 	m.mu.Lock()
 	if m.plans == nil {
 		m.plans = map[string]*remembered{}
@@ -62,13 +87,17 @@ func (o *Options) key() string {
 	return b.String()
 }
 
-// typed is a graph's text with the types of its parameters, from which all others follow.
-func typed(g *ir.Graph) string {
+// text is a graph's text with the types of its parameters, from which all others follow.
+func (m *Memo) text(g *ir.Graph) string {
+	if t, ok := m.texts.Load(g); ok {
+		return t.(string)
+	}
 	var b strings.Builder
 	for _, p := range g.Params {
 		b.WriteString(p.Type.String() + " ")
 	}
 	b.WriteString(g.String())
+	m.texts.Store(g, b.String())
 	return b.String()
 }
 

@@ -45,7 +45,7 @@ func PlanModel(m *ir.Model, o Options) (*ir.Model, *ModelReport, error) {
 		r.Why = "fusion is off"
 		return out, r, nil
 	}
-	turned, why := Rotate(m)
+	turned, why := o.Memo.rotate(m)
 	if r.Why = why; turned != nil {
 		other, s, err := planAll(turned, o)
 		if err != nil {

@@ -34,8 +34,10 @@ func For(target string, d kernels.Dims, picks int) (Options, error) {
 	if err != nil {
 		return Options{}, err
 	}
-	return Options{Kernels: found{target, d}, Coster: m, Rows: d.T, Picks: picks, Rules: Rules(), id: fmt.Sprint(target, d)}, nil
+	return Options{Kernels: found{target, d}, Coster: m, Rows: d.T, Picks: picks, Rules: Rules(), id: identity(target, d)}, nil
 }
+
+func identity(target string, d kernels.Dims) string { return fmt.Sprint(target, d) }
 
 // found are the registry's kernels for one target and bucket.
 type found struct {
