@@ -28,23 +28,36 @@ func Run(a, b string, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{A: a, B: b, Model: sides[1][0].Plan.Model}
-	for _, y := range sides[1] {
+	r := &Report{A: a, B: b, Model: sides[1][0].Plan.Model, Targets: make([]*Diff, len(sides[1]))}
+	sources := make([]string, len(sides[1]))
+	var g errgroup.Group
+	for k, y := range sides[1] {
 		i := slices.IndexFunc(sides[0], func(s *Side) bool { return s.Target == y.Target })
 		if i < 0 {
-			r.Targets = append(r.Targets, &Diff{Target: y.Target, Only: "b", Memory: [2]Memory{{}, y.memory()}})
+			r.Targets[k] = &Diff{Target: y.Target, Only: "b", Memory: [2]Memory{{}, y.memory()}}
 			continue
 		}
-		x := sides[0][i]
-		d, err := Compare(x, y)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", y.Target, err)
-		}
-		r.Targets = append(r.Targets, d)
-		if o.Source && r.Source == "" {
-			if r.Source, err = compareSources(x, y); err != nil {
-				return nil, err
+		g.Go(func() (err error) {
+			if r.Targets[k], err = Compare(sides[0][i], y); err == nil && o.Source {
+				sources[k], err = compareSources(sides[0][i], y)
 			}
+			if err != nil {
+				err = fmt.Errorf("%s: %w", y.Target, err)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for k, s := range sources { // a template's change is most targets': it's shown once
+		if s != "" && !slices.Contains(sources[:k], s) {
+			for l := k; l < len(sources); l++ {
+				if sources[l] == s {
+					r.Source += sides[1][l].Target + " "
+				}
+			}
+			r.Source += "reads other sources:\n" + s
 		}
 	}
 	for _, x := range sides[0] {

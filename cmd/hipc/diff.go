@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"hipc/review"
@@ -45,6 +46,7 @@ With --detailed-exitcode: 0 nothing differs, 2 something does, 3 it's over the b
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			debug.SetGCPercent(1600) // some 60 MB in all: most diffs end before any of it need be collected
 			err := diff(c.OutOrStdout(), c.ErrOrStderr(), args, o, fuse, budget, bucket, markdown, asJSON)
 			var e exit
 			if errors.As(err, &e) && !codes {

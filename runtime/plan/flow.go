@@ -97,8 +97,10 @@ func (f *flow) step(r Run, s *Step, again bool) error {
 			if again && !strings.Contains(name, "{") {
 				continue
 			}
-			if err := word("operand", name); err != nil {
-				return err
+			if !again {
+				if err := word("operand", name); err != nil {
+					return err
+				}
 			}
 			o, ok := f.names.Find(f.bucket, r.Part.Name, r.Layer, name)
 			switch {
