@@ -1,6 +1,7 @@
 package review
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -99,9 +100,10 @@ func both(specs [2]string, o Options) (sides [2][]*Side, err error) {
 	if len(o.Targets) == 0 {
 		o.Targets = DefaultTargets
 	}
+	same := trees[0].text != nil && trees[1].text != nil && bytes.Equal(trees[0].text, trees[1].text) // most models of a pull request
 	var g errgroup.Group
 	for i, t := range trees {
-		if t.text == nil {
+		if t.text == nil || i == 1 && same {
 			continue
 		}
 		g.Go(func() (err error) {
@@ -109,7 +111,11 @@ func both(specs [2]string, o Options) (sides [2][]*Side, err error) {
 			return err
 		})
 	}
-	return sides, g.Wait()
+	err = g.Wait()
+	if same {
+		sides[1] = sides[0]
+	}
+	return sides, err
 }
 
 func targets(sides []*Side) string {
