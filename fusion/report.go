@@ -1,6 +1,7 @@
 package fusion
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -143,23 +144,19 @@ func Launches(g *ir.Graph) int {
 	return n
 }
 
-// String is a line for the graph and one for each event.
+// String is a line for the graph, one for each place where a rule fired, and one for each rule that lost, the nearest first, or that lacks a kernel.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d launches for %d ops, %.1f µs predicted", r.Graph, r.Launches, r.Primitives, r.Cost*1e6)
+	fmt.Fprintf(&b, "%s: %s for %s, %.1f µs predicted", r.Graph, count(r.Launches, "launch", "es"), count(r.Primitives, "op", "s"), r.Cost*1e6)
 	if r.Shared > 0 {
 		fmt.Fprintf(&b, "; shared launches save %.1f µs", r.Shared*1e6)
 	}
 	b.WriteByte('\n')
 	for _, e := range r.Fired {
-		if e.Gain > 600 {
-			fmt.Fprintf(&b, "  %s makes %s, which single kernels can't\n", e.Rule, e.At)
-		} else {
-			fmt.Fprintf(&b, "  %s makes %s, saves %.1f µs\n", e.Rule, e.At, e.Gain*1e6)
-		}
+		fmt.Fprintf(&b, "  %s makes %s, %s\n", e.Rule, e.At, e.Saves())
 	}
-	for _, e := range r.Lost {
-		fmt.Fprintf(&b, "  %s could make %s, but costs %.1f µs more\n", e.Rule, e.At, e.Gain*1e6)
+	for _, e := range r.Nearest() {
+		fmt.Fprintf(&b, "  %s could make %s, but costs %.1f µs more%s\n", e.Rule, e.At, e.Gain*1e6, e.Why)
 	}
 	if r.Others > 0 {
 		fmt.Fprintf(&b, "  %d more matches lost\n", r.Others)
@@ -168,4 +165,42 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "  %s could make %s: %s\n", e.Rule, e.At, e.Why)
 	}
 	return b.String()
+}
+
+// Saves says what a rule that fired saves.
+func (e *Event) Saves() string {
+	if e.Gain > 600 {
+		return "which single kernels can't"
+	}
+	return fmt.Sprintf("saves %.1f µs", e.Gain*1e6)
+}
+
+// Nearest is of each rule that lost the place where it lost by least, those first that did so by least. Why says how often it lost elsewhere.
+func (r *Report) Nearest() []Event {
+	var out []Event
+	for _, e := range r.Lost {
+		if !slices.ContainsFunc(out, func(o Event) bool { return o.Rule == e.Rule && o.Gain <= e.Gain }) {
+			out = append(slices.DeleteFunc(out, func(o Event) bool { return o.Rule == e.Rule }), e)
+		}
+	}
+	for i := range out {
+		n, most := 0, 0.0
+		for _, e := range r.Lost {
+			if e.Rule == out[i].Rule {
+				n, most = n+1, max(most, e.Gain)
+			}
+		}
+		if n > 1 {
+			out[i].Why = fmt.Sprintf("; %s more, by up to %.1f µs", count(n-1, "place", "s"), most*1e6)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Event) int { return cmp.Compare(a.Gain, b.Gain) })
+	return out
+}
+
+func count(n int, what, s string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %s%s", n, what, s)
 }
