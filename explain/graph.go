@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"hipc/compiler"
@@ -47,7 +48,7 @@ type node struct {
 func pair(b compiler.Body) bodyPair {
 	title := b.Name
 	if b.Layers != "" {
-		title = fmt.Sprintf("%s, layers %s", b.Name, b.Layers)
+		title = fmt.Sprintf("%s, layers %s", b.Name, strings.ReplaceAll(b.Layers, ",", ", "))
 	}
 	launch := make([]int, len(b.Ops))
 	for l, ops := range b.Launches {
@@ -57,72 +58,116 @@ func pair(b compiler.Body) bodyPair {
 	}
 	var before, after []node
 	for i, o := range b.Ops {
-		before = append(before, node{o.Op, fmt.Sprintf("%s = %s, %s, in launch %d: %s", o.Out, o.Op, o.Type, launch[i]+1, Label(b.Labels[launch[i]])), pastel(launch[i]), o.Reads})
+		before = append(before, node{fmt.Sprintf("%d %s", launch[i]+1, o.Op), fmt.Sprintf("%s = %s, %s, in launch %d: %s", o.Out, o.Op, o.Type, launch[i]+1, Label(b.Labels[launch[i]])), pastel(launch[i]), o.Reads})
 	}
 	for l := range b.Launches {
-		after = append(after, node{fmt.Sprintf("%d: %s", l+1, Label(b.Labels[l])), fmt.Sprintf("launch %d: %d ops", l+1, len(b.Launches[l])), pastel(l), b.Reads[l]})
+		after = append(after, node{fmt.Sprintf("%d %s", l+1, Label(b.Labels[l])), fmt.Sprintf("launch %d: %s", l+1, plural(len(b.Launches[l]), "op", "s")), pastel(l), b.Reads[l]})
 	}
-	return bodyPair{title, draw(fmt.Sprintf("before: %d ops", len(before)), before), draw(fmt.Sprintf("after: %d launches", len(after)), after)}
+	return bodyPair{title, draw("before: "+plural(len(before), "op", "s"), before), draw("after: "+plural(len(after), "launch", "es"), after)}
 }
 
-// draw gives each node a row, below all that it reads, and a place in it, below the middle of what it reads.
+// draw gives each node a row, below all that it reads, and a place in it, below the middle of what it reads. An edge that goes past rows has
+// a place in each of them, too, so that it runs behind no box; the edges of one value share theirs.
 func draw(title string, nodes []node) drawing {
 	d := drawing{Title: title, W: 200}
-	rank := make([]int, len(nodes))
-	var rows [][]int
+	rank, height := make([]int, len(nodes)), 0
+	deepest := make([]int, len(nodes)) // the last row that reads the node
 	for i, n := range nodes {
 		for _, j := range n.reads {
 			rank[i] = max(rank[i], rank[j]+1)
 		}
-		for len(rows) <= rank[i] {
-			rows = append(rows, nil)
+		for _, j := range n.reads {
+			deepest[j] = max(deepest[j], rank[i])
 		}
-		rows[rank[i]] = append(rows[rank[i]], i)
+		height = max(height, rank[i]+1)
 	}
-	width := func(i int) float64 { return 6.7*float64(utf8.RuneCountInString(nodes[i].label)) + 14 }
+	// An item is a node in its row, or where a value's edges pass one.
+	type item struct {
+		node int
+		box  bool
+	}
+	rows := make([][]item, height)
+	for i := range nodes {
+		rows[rank[i]] = append(rows[rank[i]], item{i, true})
+		for r := rank[i] + 1; r < deepest[i]; r++ {
+			rows[r] = append(rows[r], item{i, false})
+		}
+	}
+	width := func(it item) float64 {
+		if !it.box {
+			return 0
+		}
+		return 6.7*float64(utf8.RuneCountInString(nodes[it.node].label)) + 14
+	}
 	for _, row := range rows {
 		w := gap
-		for _, i := range row {
-			w += width(i) + gap
+		for _, it := range row {
+			w += width(it) + gap
 		}
 		d.W = max(d.W, w)
 	}
-	middle := make([]float64, len(nodes))
-	for _, row := range rows {
-		mean := func(i int) float64 {
-			sum := 0.0
-			for _, j := range nodes[i].reads {
-				sum += middle[j]
+	at := make([]map[int]float64, height) // of each row: the middle of a node's box, or where its edges are
+	for r, row := range rows {
+		at[r] = map[int]float64{}
+		want := func(it item) float64 {
+			if !it.box {
+				return at[r-1][it.node]
 			}
-			if len(nodes[i].reads) == 0 {
+			sum, reads := 0.0, nodes[it.node].reads
+			for _, j := range reads {
+				sum += at[r-1][j]
+			}
+			if len(reads) == 0 {
 				return d.W / 2
 			}
-			return sum / float64(len(nodes[i].reads))
+			return sum / float64(len(reads))
 		}
-		slices.SortStableFunc(row, func(a, b int) int { return cmp.Compare(mean(a), mean(b)) })
-		total := -gap
-		for _, i := range row {
-			total += width(i) + gap
+		slices.SortStableFunc(row, func(a, b item) int { return cmp.Compare(want(a), want(b)) })
+		// As near to there as the others leave room: the mean of what two passes make, from the left and from the right; then within the drawing.
+		x := gap
+		for _, it := range row {
+			x = max(x, want(it)-width(it)/2)
+			at[r][it.node] = (x + width(it)/2) / 2
+			x += width(it) + gap
 		}
-		x := (d.W - total) / 2
-		if len(row) == 1 { // as near to what it reads as there's room
-			x = min(max(mean(row[0])-width(row[0])/2, gap), d.W-gap-width(row[0]))
+		x = d.W - gap
+		for _, it := range slices.Backward(row) {
+			x = min(x, want(it)+width(it)/2)
+			at[r][it.node] += (x - width(it)/2) / 2
+			x -= width(it) + gap
 		}
-		for _, i := range row {
-			middle[i] = x + width(i)/2
-			x += width(i) + gap
+		x = gap
+		for _, it := range row {
+			at[r][it.node] = max(at[r][it.node], x+width(it)/2)
+			x = at[r][it.node] + width(it)/2 + gap
 		}
-
+		x = d.W - gap
+		for _, it := range slices.Backward(row) {
+			at[r][it.node] = min(at[r][it.node], x-width(it)/2)
+			x = at[r][it.node] - width(it)/2 - gap
+		}
 	}
+	top := func(r int) float64 { return float64(r)*rowHeight + 4 }
 	for i, n := range nodes {
-		y := float64(rank[i])*rowHeight + 4
 		for _, j := range n.reads {
-			from := float64(rank[j])*rowHeight + 4 + boxHeight
-			bend := (y - from) / 2
-			d.Edges = append(d.Edges, edge{fmt.Sprintf("M%.1f %.1f C%.1f %.1f %.1f %.1f %.1f %.1f", middle[j], from, middle[j], from+bend, middle[i], y-bend, middle[i], y)})
+			x, y := at[rank[j]][j], top(rank[j])+boxHeight
+			path := fmt.Sprintf("M%.1f %.1f", x, y)
+			curve := func(x1, y1 float64) {
+				bend := (y1 - y) / 2
+				path += fmt.Sprintf(" C%.1f %.1f %.1f %.1f %.1f %.1f", x, y+bend, x1, y1-bend, x1, y1)
+				x, y = x1, y1
+			}
+			for r := rank[j] + 1; r < rank[i]; r++ {
+				curve(at[r][j], top(r))
+				y = top(r) + boxHeight
+				path += fmt.Sprintf(" V%.1f", y)
+			}
+			curve(at[rank[i]][i], top(rank[i]))
+			d.Edges = append(d.Edges, edge{path})
 		}
-		d.Boxes = append(d.Boxes, box{X: middle[i] - width(i)/2, Y: y, W: width(i), TX: middle[i], TY: y + 15, Label: n.label, Title: n.title, Colour: n.colour})
+		mid, w := at[rank[i]][i], width(item{i, true})
+		d.Boxes = append(d.Boxes, box{X: mid - w/2, Y: top(rank[i]), W: w, TX: mid, TY: top(rank[i]) + 15, Label: n.label, Title: n.title, Colour: n.colour})
 	}
-	d.H = float64(len(rows))*rowHeight + 4
+	d.H = top(height)
 	return d
 }

@@ -5,16 +5,16 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"math"
 	"strings"
 
 	"hipc/compiler"
+	"hipc/fusion"
 )
 
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"rate": rate, "join": strings.Join}).Parse(pageText))
 
 // HTML writes the explanation as one page: no script, no font, no picture from elsewhere, so that it opens without a network and may be
 // attached to a pull request.
@@ -26,7 +26,7 @@ func HTML(w io.Writer, e *compiler.Explanation) error {
 	for i := range e.Buckets {
 		b := &e.Buckets[i]
 		_, cost, _ := strings.Cut(Phase(b), ": ")
-		v.Phases = append(v.Phases, phase{Name: b.Name, Line: cost, Rows: rows(b), Rules: strings.TrimRight(b.Report.String(), "\n")})
+		v.Phases = append(v.Phases, phase{Name: b.Name, Line: cost, Rows: rows(b), Rules: rules(b.Report), Layers: b.Report.Rotation()})
 	}
 	v.Timeline = timeline(&e.Buckets[0])
 	v.Roofline = roofline(e)
@@ -50,8 +50,38 @@ type view struct {
 }
 
 type phase struct {
-	Name, Line, Rules string
-	Rows              []tableRow
+	Name, Line, Layers string
+	Rows               []tableRow
+	Rules              []ruleTable
+}
+
+// A ruleTable is what came of the rules in one graph.
+type ruleTable struct {
+	Title string
+	Rows  []ruleRow
+}
+
+type ruleRow struct{ Rule, At, Outcome, Class string }
+
+func rules(m *fusion.ModelReport) []ruleTable {
+	var out []ruleTable
+	for _, r := range m.Graphs {
+		title, _, _ := strings.Cut(r.String(), "\n")
+		t := ruleTable{Title: title}
+		for _, e := range r.Fired {
+			t.Rows = append(t.Rows, ruleRow{e.Rule, e.At, e.Saves(), "fired"})
+		}
+		for _, e := range r.Nearest() {
+			t.Rows = append(t.Rows, ruleRow{e.Rule, e.At, fmt.Sprintf("lost by %.1f µs%s", e.Gain*1e6, e.Why), "lost"})
+		}
+		for _, e := range r.Lacking {
+			t.Rows = append(t.Rows, ruleRow{e.Rule, e.At, e.Why, "lacking"})
+		}
+		if len(t.Rows) > 0 {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 type tableRow struct {
@@ -95,12 +125,10 @@ type strip struct {
 }
 
 type segment struct {
-	X, W         float64
+	X, W         float64 // per cent
 	Colour       string
 	Label, Title string
 }
-
-const stripWidth = 1000.0
 
 // timeline is where a token's time goes: all parts in their order, then what each consists of.
 func timeline(b *compiler.BucketExplanation) []strip {
@@ -122,12 +150,12 @@ func timeline(b *compiler.BucketExplanation) []strip {
 	all := strip{Title: fmt.Sprintf("a token, %.2f ms: its parts", 1e3*b.Seconds)}
 	x := 0.0
 	for i, p := range parts {
-		w := p.total * float64(p.times) * 1e-9 / b.Seconds * stripWidth
+		w := p.total * float64(p.times) * 1e-9 / b.Seconds * 100
 		label := p.name
 		if p.times > 1 {
 			label = fmt.Sprintf("%s ×%d", p.name, p.times)
 		}
-		all.Segments = append(all.Segments, segment{X: x, W: w, Colour: pastel(i), Label: fit(label, w), Title: fmt.Sprintf("%s: %.1f µs each, %.1f %% of the token", label, p.total/1e3, 100*w/stripWidth)})
+		all.Segments = append(all.Segments, segment{X: x, W: w, Colour: pastel(i), Label: label, Title: fmt.Sprintf("%s: %.1f µs each, %.1f %% of the token", label, p.total/1e3, w)})
 		x += w
 	}
 	out := []strip{all}
@@ -138,8 +166,8 @@ func timeline(b *compiler.BucketExplanation) []strip {
 		}
 		x := 0.0
 		for _, st := range p.steps {
-			w := float64(st.Time) / p.total * stripWidth
-			s.Segments = append(s.Segments, segment{X: x, W: w, Colour: colour(st.Bound), Label: fit(Label(st.Op), w),
+			w := float64(st.Time) / p.total * 100
+			s.Segments = append(s.Segments, segment{X: x, W: w, Colour: colour(st.Bound), Label: Label(st.Op),
 				Title: fmt.Sprintf("%s: %.1f µs %s, bound by %s, grid %d", Label(st.Op), float64(st.Time)/1e3, st.From, st.Bound, st.Grid)})
 			x += w
 		}
@@ -148,86 +176,4 @@ func timeline(b *compiler.BucketExplanation) []strip {
 	return out
 }
 
-// fit is as much of a label as a bar has room for.
-func fit(label string, width float64) string {
-	n := int((width - 8) / 6.7)
-	if n < 3 {
-		return ""
-	}
-	return cut(label, n)
-}
-
 func pastel(i int) string { return fmt.Sprintf("hsl(%d,55%%,82%%)", i*67%360) }
-
-// A roof is the roofline: what the machine can do at most, by how many operations a byte is worth, and what each step does.
-type roof struct {
-	Line           string // a polyline
-	XTicks, YTicks []tick
-	Points         []point
-	W, H           float64
-}
-
-type tick struct {
-	At    float64
-	Label string
-}
-
-type point struct {
-	X, Y          float64
-	R             float64
-	Colour, Title string
-	Prefill       bool
-}
-
-func roofline(e *compiler.Explanation) roof {
-	const left, top, w, h = 70.0, 10.0, 900.0, 380.0
-	r := roof{W: left + w + 20, H: top + h + 45}
-	minX, maxX := -3.0, 4.0 // powers of ten of operations a byte
-	maxY := math.Ceil(math.Log10(e.Machine.Flops))
-	minY := maxY - 7
-	x := func(v float64) float64 { return left + (min(max(math.Log10(v), minX), maxX)-minX)/(maxX-minX)*w }
-	y := func(v float64) float64 { return top + (maxY-min(max(math.Log10(v), minY), maxY))/(maxY-minY)*h }
-	for p := minX; p <= maxX; p++ {
-		r.XTicks = append(r.XTicks, tick{x(math.Pow(10, p)), fmt.Sprintf("%g", math.Pow(10, p))})
-	}
-	for p := minY; p <= maxY; p++ {
-		r.YTicks = append(r.YTicks, tick{y(math.Pow(10, p)), flops(math.Pow(10, p))})
-	}
-	m := e.Machine
-	ridge := m.Flops / m.Bandwidth
-	lo := math.Pow(10, minX)
-	r.Line = fmt.Sprintf("%.1f,%.1f %.1f,%.1f %.1f,%.1f", x(lo), y(lo*m.Bandwidth), x(ridge), y(m.Flops), x(math.Pow(10, maxX)), y(m.Flops))
-	for _, b := range e.Buckets {
-		if b.Name != "decode_1" && b.Name != "prefill_512" {
-			continue
-		}
-		for _, s := range b.Steps {
-			if s.Bytes == 0 || s.Ops == 0 || s.Time == 0 {
-				continue
-			}
-			intensity, rate := float64(s.Ops)/float64(s.Bytes), float64(s.Ops)/(float64(s.Time)*1e-9)
-			share := float64(s.Times*s.Time) * 1e-9 / b.Seconds
-			p := point{X: x(intensity), Y: y(rate), R: 3 + 9*math.Sqrt(share), Colour: colour(s.Bound), Prefill: b.Rows > 1,
-				Title: fmt.Sprintf("%s %s: %s: %.3g operations a byte, %s/s of %s/s, %.1f %% of the time, bound by %s, %s", b.Name, s.Part, Label(s.Op), intensity, flops(rate),
-					flops(min(m.Flops, intensity*m.Bandwidth)), 100*share, s.Bound, s.From)}
-			if p.Prefill { // a square is drawn from its corner
-				p.R *= 1.8
-				p.X, p.Y = p.X-p.R/2, p.Y-p.R/2
-			}
-			r.Points = append(r.Points, p)
-		}
-	}
-	return r
-}
-
-func flops(v float64) string {
-	for _, u := range []struct {
-		n    float64
-		name string
-	}{{1e15, "Pflop"}, {1e12, "Tflop"}, {1e9, "Gflop"}, {1e6, "Mflop"}} {
-		if v >= u.n {
-			return fmt.Sprintf("%.3g %s", v/u.n, u.name)
-		}
-	}
-	return fmt.Sprintf("%.3g flop", v)
-}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -90,6 +91,11 @@ func (e *element) all(name string) []*element {
 	return out
 }
 
+// of are those of a class.
+func (e *element) of(name, class string) []*element {
+	return slices.DeleteFunc(e.all(name), func(i *element) bool { return !slices.Contains(strings.Fields(i.attr["class"]), class) })
+}
+
 func (e *element) byID(t *testing.T, id string) *element {
 	t.Helper()
 	var find func(e *element) *element
@@ -145,8 +151,8 @@ func TestPageShowsWhatItSays(t *testing.T) {
 	e, text := explained(t)
 	root := parsed(t, text)
 
-	tables := root.byID(t, "phases").all("table")
-	points := 0
+	tables := root.byID(t, "phases").of("table", "steps")
+	points := map[string]bool{} // equal launches of a bucket are one
 	for i, b := range e.Buckets {
 		rows := tables[i].all("tr")[1:]
 		if len(rows) != len(b.Steps) {
@@ -158,12 +164,27 @@ func TestPageShowsWhatItSays(t *testing.T) {
 				t.Errorf("%s: step %d is shown as %q", b.Name, j, rows[j].text)
 			}
 			if (b.Name == "decode_1" || b.Name == "prefill_512") && s.Ops > 0 && s.Bytes > 0 {
-				points++
+				points[fmt.Sprint(b.Name, s.Inst, s.Grid, s.Time)] = true
 			}
 		}
 	}
 
-	strips := root.byID(t, "timeline").all("svg")
+	rules, k := root.byID(t, "phases").of("details", "rules"), 0
+	for _, b := range e.Buckets {
+		for _, r := range b.Report.Graphs {
+			if len(r.Fired)+len(r.Lost)+len(r.Lacking) == 0 {
+				continue
+			}
+			for class, want := range map[string]int{"fired": len(r.Fired), "lost": len(r.Nearest()), "lacking": len(r.Lacking)} {
+				if got := rules[k].of("tr", class); len(got) != want || want > 0 && class == "fired" && !strings.Contains(got[0].text, r.Fired[0].Saves()) {
+					t.Errorf("%s, %s: %d rules that %s, want %d", b.Name, r.Graph, len(got), class, want)
+				}
+			}
+			k++
+		}
+	}
+
+	strips := root.byID(t, "timeline").of("svg", "bar")
 	parts := map[string]bool{}
 	for _, s := range e.Buckets[0].Steps {
 		parts[s.Part] = true
@@ -174,16 +195,16 @@ func TestPageShowsWhatItSays(t *testing.T) {
 	segments := 0
 	for _, s := range strips {
 		end := 0.0
-		for i, r := range s.all("rect") {
+		for i, r := range s.all("svg") {
 			x, w := number(t, r, "x"), number(t, r, "width")
-			if math.Abs(x-end) > 0.02*float64(i+1) || w <= 0 {
-				t.Errorf("a bar's piece begins at %g, the one before ends at %g", x, end)
+			if math.Abs(x-end) > 0.002*float64(i+1) || w <= 0 {
+				t.Errorf("a bar's piece begins at %g %%, the one before ends at %g", x, end)
 			}
 			end = x + w
 			segments++
 		}
-		if math.Abs(end-stripWidth) > 0.5 {
-			t.Errorf("a bar ends at %g of %g", end, stripWidth)
+		if math.Abs(end-100) > 0.05 {
+			t.Errorf("a bar ends at %g %%", end)
 		}
 	}
 	if want := len(parts) + len(e.Buckets[0].Steps); segments != want {
@@ -191,14 +212,19 @@ func TestPageShowsWhatItSays(t *testing.T) {
 	}
 
 	roof := root.byID(t, "roofline")
-	steps := 0
-	for _, g := range roof.all("g") {
-		if g.attr["class"] == "step" {
-			steps++
+	steps, labels := roof.of("g", "step"), 0
+	for _, g := range steps {
+		var x, y float64
+		if n, err := fmt.Sscanf(g.attr["transform"], "translate(%f %f)", &x, &y); n != 2 || x < roofLeft || x > roofLeft+roofWidth || y < roofTop || y > roofTop+roofHeight {
+			t.Errorf("a step stands outside of the roofline: %s (%v)", g.attr["transform"], err)
 		}
+		labels += len(g.all("text"))
 	}
-	if steps != points || len(roof.all("polyline")) != 1 {
-		t.Errorf("%d steps on the roofline, want %d", steps, points)
+	if len(steps) != len(points) || len(roof.all("polyline")) != 1 {
+		t.Errorf("%d steps on the roofline, want %d", len(steps), len(points))
+	}
+	if rows := len(root.byID(t, "costliest").all("tr")) - 1; rows != labels || rows == 0 {
+		t.Errorf("%d numbers on the roofline, %d below it", labels, rows)
 	}
 	for _, b := range e.Buckets[:1] {
 		for _, s := range b.Steps {
@@ -229,9 +255,13 @@ func TestPageShowsWhatItSays(t *testing.T) {
 				t.Errorf("%s: %d boxes and %d edges, want %d and %d", b.Name, len(g.all("rect")), len(g.all("path")), want, edges)
 			}
 			for _, p := range g.all("path") {
-				var x0, y0, x1, y1, x2, y2, x3, y3 float64
-				if n, err := fmt.Sscanf(p.attr["d"], "M%f %f C%f %f %f %f %f %f", &x0, &y0, &x1, &y1, &x2, &y2, &x3, &y3); n != 8 || y3 <= y0 {
-					t.Errorf("%s: an edge doesn't go down: %s (%v)", b.Name, p.attr["d"], err)
+				over(t, b.Name, p.attr["d"], g.all("rect"))
+			}
+			for i, r := range g.all("rect") {
+				for _, q := range g.all("rect")[:i] {
+					if x, z := number(t, r, "x"), number(t, q, "x"); r.attr["y"] == q.attr["y"] && x < z+number(t, q, "width") && z < x+number(t, r, "width") {
+						t.Errorf("%s: two boxes lie on each other", b.Name)
+					}
 				}
 			}
 			for _, r := range g.all("rect") {
@@ -251,15 +281,46 @@ func TestPageShowsWhatItSays(t *testing.T) {
 	}
 	speeds := root.byID(t, "speeds")
 	for _, s := range e.Speeds {
-		if !strings.Contains(speeds.text, s.Target) || s.Missing == "" && !strings.Contains(speeds.text, fmt.Sprintf("%.4g", s.Tokens[len(s.Tokens)-1])) {
+		if !strings.Contains(speeds.text, s.Target) || s.Missing == "" && !strings.Contains(speeds.text, rate(s.Tokens[len(s.Tokens)-1])) {
 			t.Errorf("%s's speed isn't shown", s.Target)
+		}
+	}
+}
+
+// over wants an edge to go down, and past the boxes of the rows between its ends.
+func over(t *testing.T, graph, path string, boxes []*element) {
+	t.Helper()
+	fields := strings.FieldsFunc(path, func(r rune) bool { return r == ' ' || r == 'M' || r == 'C' || r == 'V' })
+	var at []float64
+	for _, f := range fields {
+		x, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			t.Fatalf("%s: an edge is %s", graph, path)
+		}
+		at = append(at, x)
+	}
+	x, y := at[0], at[1]
+	if x <= 0 {
+		t.Errorf("%s: an edge begins nowhere: %s", graph, path)
+	}
+	for at = at[2:]; len(at) >= 6; {
+		if at[5] <= y {
+			t.Errorf("%s: an edge doesn't go down: %s", graph, path)
+		}
+		if x, y, at = at[4], at[5], at[6:]; len(at) > 0 { // straight down past a row
+			for _, b := range boxes {
+				if left := number(t, b, "x"); x <= 0 || number(t, b, "y") == y && left < x && x < left+number(t, b, "width") {
+					t.Errorf("%s: an edge runs behind a box: %s", graph, path)
+				}
+			}
+			y, at = at[0], at[1:]
 		}
 	}
 }
 
 func number(t *testing.T, e *element, name string) float64 {
 	t.Helper()
-	x, err := strconv.ParseFloat(e.attr[name], 64)
+	x, err := strconv.ParseFloat(strings.TrimSuffix(e.attr[name], "%"), 64)
 	if err != nil {
 		t.Fatalf("<%s %s=%q>", e.name, name, e.attr[name])
 	}
@@ -295,7 +356,7 @@ func TestPageInBrowser(t *testing.T) {
 		t.Skipf("%s doesn't run here: %v", browser, err)
 	}
 	ours, theirs := parsed(t, text), parsed(t, dom)
-	for _, name := range []string{"svg", "rect", "circle", "path", "polyline", "text", "title", "table", "tr", "td", "details", "pre", "h2"} {
+	for _, name := range []string{"svg", "rect", "circle", "path", "polyline", "text", "title", "table", "tr", "td", "details", "g", "h2"} {
 		if n, m := len(ours.all(name)), len(theirs.all(name)); n != m || n == 0 {
 			t.Errorf("%d <%s> in the text, %d in the browser", n, name, m)
 		}

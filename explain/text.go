@@ -33,7 +33,7 @@ func Text(out io.Writer, e *compiler.Explanation, bucket string) {
 
 // Phase is what a bucket costs, in a line.
 func Phase(b *compiler.BucketExplanation) string {
-	s := fmt.Sprintf("%s: %d launches, %.2f ms %s", b.Name, b.Cost.Steps, 1e3*b.Seconds, strings.Join(b.From, " and "))
+	s := fmt.Sprintf("%s: %s, %.2f ms %s", b.Name, plural(b.Cost.Steps, "launch", "es"), 1e3*b.Seconds, strings.Join(b.From, " and "))
 	if b.Rows > 1 {
 		s += fmt.Sprintf(", %.0f tokens a second", float64(b.Rows)/b.Seconds)
 	}
@@ -61,13 +61,13 @@ func speeds(out io.Writer, list []compiler.Speed) {
 		if i == 0 {
 			fmt.Fprint(w, "tokens a second\t")
 			for _, c := range longest(list).Context {
-				fmt.Fprintf(w, "behind %d\t", c)
+				fmt.Fprintf(w, "after %d\t", c)
 			}
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintf(w, "%s\t", s.Target)
 		for _, t := range s.Tokens {
-			fmt.Fprintf(w, "%.4g\t", t)
+			fmt.Fprintf(w, "%s\t", rate(t))
 		}
 		if s.Missing != "" {
 			fmt.Fprint(w, "lacks a kernel\t")
@@ -127,6 +127,24 @@ func Label(siblings string) string {
 		i += n
 	}
 	return strings.Join(out, " | ")
+}
+
+func plural(n int, what, s string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %s%s", n, what, s)
+}
+
+// rate is a number of tokens a second.
+func rate(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
 }
 
 func cut(s string, n int) string {

@@ -30,7 +30,7 @@ func TestText(t *testing.T) {
 	}
 	for _, want := range []string{
 		"decode_1: " + fmt.Sprint(b.Cost.Steps) + " launches, ", "ms predicted and " + measured, "launch, " + measured, "prefill_512: ", " tokens a second\n",
-		"tokens a second  behind 0  behind 1023  behind 4095  behind 8191", "swiglu makes ", "gfx1151", "sm_90", "KV a token",
+		"tokens a second  after 0  after 1023  after 4095  after 8191", "swiglu makes ", "gfx1151", "sm_90", "KV a token",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, text)

@@ -23,16 +23,19 @@ func (r *ModelReport) String() string {
 	for _, g := range r.Graphs {
 		b.WriteString(g.String())
 	}
+	fmt.Fprintf(&b, "%s\n%d launches in all\n", r.Rotation(), r.Launches)
+	return b.String()
+}
+
+// Rotation says how the layers are cut, and what that saves.
+func (r *ModelReport) Rotation() string {
 	switch {
 	case r.Why != "":
-		b.WriteString("layers as written: " + r.Why + "\n")
+		return "layers as written: " + r.Why
 	case r.Rotated:
-		fmt.Fprintf(&b, "layers end with the head of the next: saves %.1f µs\n", r.Saved*1e6)
-	default:
-		fmt.Fprintf(&b, "layers as written: with the head of the next at their end they'd cost %.1f µs more\n", -r.Saved*1e6)
+		return fmt.Sprintf("layers end with the head of the next: saves %.1f µs", r.Saved*1e6)
 	}
-	fmt.Fprintf(&b, "%d launches in all\n", r.Launches)
-	return b.String()
+	return fmt.Sprintf("layers as written: with the head of the next at their end they'd cost %.1f µs more", -r.Saved*1e6)
 }
 
 // PlanModel plans all of m's graphs for a bucket, with rotated layers if those are cheaper.
