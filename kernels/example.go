@@ -3,14 +3,34 @@ package kernels
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"hipc/ir"
 )
 
+// parsed are the registry's lines by their rows.
+var parsed = sync.OnceValue(func() map[*Kernel]*line {
+	m := map[*Kernel]*line{}
+	for _, lines := range registry() {
+		for _, l := range lines {
+			m[l.Kernel] = l
+		}
+	}
+	return m
+})
+
+// lineOf parses a row that isn't the registry's own.
+func lineOf(k *Kernel) (*line, error) {
+	if l := parsed()[k]; l != nil {
+		return l, nil
+	}
+	return parseLine(k)
+}
+
 // Vars lists what a kernel's signature leaves open: dims, counts of variadic operands and whole numbers; elements in
 // capitals; real numbers. Each is sorted.
 func (k *Kernel) Vars() (dims, elems, reals []string) {
-	l, err := parseLine(k)
+	l, err := lineOf(k)
 	if err != nil {
 		panic("kernels: " + err.Error())
 	}
@@ -45,7 +65,7 @@ func (k *Kernel) Vars() (dims, elems, reals []string) {
 // Example is a node that k computes, made of values for all of its Vars: what tests run against the oracle. Find may
 // still refuse it, by k's Where, or choose a row that stands before k.
 func (k *Kernel) Example(dims map[string]int, elems map[string]string, reals map[string]float64) (*ir.Node, error) {
-	l, err := parseLine(k)
+	l, err := lineOf(k)
 	if err != nil {
 		return nil, err
 	}
