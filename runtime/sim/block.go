@@ -168,6 +168,7 @@ func (w *wave) start(b *block, id int) {
 	w.block, w.id, w.pc, w.err, w.in = b, id, k.start, nil, nil
 	w.done, w.waiting, w.last, w.order = false, false, nil, order{}
 	w.scc, w.sccBad = false, true
+	w.private(k.Scratch)
 	w.count.steps = 0
 	w.count.Waves++
 	w.mode = k.Rsrc1 >> 12 & 0xff
@@ -196,7 +197,7 @@ func (w *wave) start(b *block, id int) {
 		}
 		r += n
 	}
-	user(0, 0, 4) // the private segment's buffer: there is no scratch
+	user(0, 0, 4) // the private segment's buffer: of older cards
 	user(1, l.packet, 2)
 	user(2, 0, 2) // the queue
 	user(3, l.kernarg, 2)

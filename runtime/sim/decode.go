@@ -74,7 +74,7 @@ func decodeOne(text string) (*inst, error) {
 	}
 	switch {
 	case strings.HasPrefix(name, "scratch_"):
-		return nil, fmt.Errorf("scratch memory isn't simulated: no kernel may spill or index a private array")
+		return in, decodeScratch(in, ops, mods)
 	case strings.HasPrefix(name, "v_"):
 		return in, decodeVector(in, ops, mods)
 	case strings.HasPrefix(name, "s_"):
@@ -185,7 +185,12 @@ func decodeDual(x, y string) (*inst, error) {
 		in.pair[i] = half
 	}
 	in.name += in.pair[0].name[1:] + in.pair[1].name[1:]
-	in.pair[0] = stage(in.pair[0])
+	for _, o := range in.pair[1].src {
+		if o.place == vgpr && o.reg == in.pair[0].d.reg {
+			in.pair[0], in.run = stage(in.pair[0]), dualAside
+			break
+		}
+	}
 	return in, nil
 }
 

@@ -84,9 +84,16 @@ func bfloatOf(x float32) uint16 {
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
-// fma32 is a·b+c rounded once to float32: the product is exact in float64, the sum is rounded to odd there, and that
-// leaves the second rounding right (Boldo and Melquiond, "When double rounding is odd", 2005).
-func fma32(a, b, c float32) float32 { return float32(fmaOdd(float64(a), float64(b), float64(c))) }
+// fma32 is a·b+c rounded once to float32: the product is exact in float64, and where the sum there is a normal number in float32 and not halfway
+// between two of them, it rounds as the exact one does. Elsewhere the sum is rounded to odd, and that leaves the second rounding right (Boldo
+// and Melquiond, "When double rounding is odd", 2005).
+func fma32(a, b, c float32) float32 {
+	s := float64(a)*float64(b) + float64(c)
+	if x := u64(s); x&(1<<29-1) != 1<<28 && x>>52&0x7ff > 1023-126 {
+		return float32(s)
+	}
+	return float32(fmaOdd(float64(a), float64(b), float64(c)))
+}
 
 func fmaOdd(a, b, c float64) float64 {
 	p := a * b

@@ -286,22 +286,64 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-func TestScratchRefused(t *testing.T) {
-	text := `extern "C" __attribute__((global)) void k(int *a, const int *n) {
+// TestScratch: an array that each lane has for itself, indexed at run time.
+func TestScratch(t *testing.T) {
+	text := `#define KERNEL extern "C" __attribute__((global)) void
+#define LANE __builtin_amdgcn_workitem_id_x()
+KERNEL keep(int *out, const int *n) {
   int v[200];
-  for (int i = 0; i < 200; i++) v[(n[i] * 7) % 200] = a[i];
-  a[__builtin_amdgcn_workitem_id_x()] = v[n[__builtin_amdgcn_workitem_id_x()] % 200];
+  for (int i = 0; i < 200; i++) v[(n[i] * 7) % 200] = i + 1000 * LANE;
+  out[LANE] = v[n[LANE + 8]];
 }
-extern "C" __attribute__((global)) void other(int *a) { a[__builtin_amdgcn_workitem_id_x()] = 1; }`
+KERNEL one(int *out, const int *n) { // n[2] is 1, which the compiler doesn't know
+  int v[200];
+  for (int i = 0; i < n[2]; i++) v[n[i]] = 5;
+  out[LANE] = v[n[1]];
+}
+KERNEL shorts(short *out, const int *n) {
+  short v[64];
+  for (int i = 0; i < 64; i++) v[(n[i] * 7) % 64] = i - LANE;
+  out[LANE] = v[n[LANE]];
+}`
 	code := build(t, "k.hip", "gfx1100", text, "-x", "hip", "--offload-device-only", "--no-gpu-bundle-output", "--offload-arch=gfx1100", "-nogpulib", "-nogpuinc", "-O3")
 	d := open(t, sim.Options{})
-	a := place(t, d, make([]byte, 1024))
-	fails(t, run(t, d, code, runtime.Launch{Kernel: "other", Grid: 1, Block: 512, Args: []runtime.Ptr{a}}), "beyond")
-	must(t, run(t, d, code, runtime.Launch{Kernel: "other", Grid: 1, Block: 32, Args: []runtime.Ptr{a}}))
-	m, err := d.Load(code)
-	must(t, err)
-	_, err = d.Record(m, []runtime.Launch{{Kernel: "k", Grid: 1, Block: 32, Args: []runtime.Ptr{a, a}}})
-	fails(t, err, "kernel k", "scratch")
+	var b []byte
+	for i := range 256 {
+		b = binary.LittleEndian.AppendUint32(b, uint32(i))
+	}
+	out, n := place(t, d, make([]byte, 256)), place(t, d, b)
+	launch := func(kernel string) error {
+		return run(t, d, code, runtime.Launch{Kernel: kernel, Grid: 1, Block: 64, Args: []runtime.Ptr{out, n}})
+	}
+	must(t, launch("keep"))
+	for l, v := range words(read(t, d, out, 256)) {
+		if i := v % 1000; v/1000 != uint32(l) || int(i*7%200) != l+8 {
+			t.Errorf("lane %d: %d", l, v)
+		}
+	}
+	must(t, launch("shorts"))
+	for l := range 64 {
+		b := read(t, d, out+runtime.Ptr(2*l), 2)
+		if i := int(int16(binary.LittleEndian.Uint16(b))) + l; i < 0 || i*7%64 != l {
+			t.Errorf("lane %d: %d", l, i)
+		}
+	}
+	set := func(v ...uint32) {
+		t.Helper()
+		var b []byte
+		for _, x := range v {
+			b = binary.LittleEndian.AppendUint32(b, x)
+		}
+		must(t, d.Write(n, b))
+	}
+	set(3, 3, 1)
+	must(t, launch("one"))
+	set(3, 4, 1)
+	fails(t, launch("one"), "never written", "global_store_b32")
+	set(3, 1<<20, 1)
+	fails(t, launch("one"), "beyond the lane's", "scratch_load_b32", "lane 0")
+	set(1<<20, 3, 1)
+	fails(t, launch("one"), "beyond the lane's", "scratch_store_b32", "lane 0")
 }
 
 // TestParallel: without races tracked, blocks run on several threads, and the results are the same.

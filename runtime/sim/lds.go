@@ -1,5 +1,7 @@
 package sim
 
+import "encoding/binary"
+
 // LDS: a block's own memory. Each byte starts poisoned.
 
 const maxLDS = 64 << 10
@@ -15,6 +17,11 @@ func (w *wave) shared(p uint32, n, lane int) bool {
 
 // ldsBad is which of n bytes of LDS at p are poisoned.
 func (w *wave) ldsBad(p uint32, n int) (bad uint32) {
+	switch b := w.block.ldsBad[p : p+uint32(n)]; {
+	case n == 4 && binary.LittleEndian.Uint32(b) == 0, n == 8 && binary.LittleEndian.Uint64(b) == 0,
+		n == 16 && binary.LittleEndian.Uint64(b)|binary.LittleEndian.Uint64(b[8:]) == 0:
+		return 0
+	}
 	for i, c := range w.block.ldsBad[p : p+uint32(n)] {
 		bad |= uint32(c) << i
 	}
@@ -43,23 +50,25 @@ func (w *wave) spread(t *access, r, lane int, bad uint32) {
 }
 
 // ldsLane loads for one lane.
-func (w *wave) ldsLane(in *inst, p uint32, lane int, d *operand) {
-	t := in.mem
+func (w *wave) ldsLane(t *access, p uint32, lane, r int) {
 	if !w.shared(p, t.bytes, lane) {
 		return
 	}
 	if w.block.launch.races {
 		w.noteShared(uint64(p), uint64(t.bytes), lane, false)
 	}
-	w.load(t, w.block.lds[p:], lane, d.reg)
+	w.load(t, w.block.lds[p:], lane, r)
 	bad := w.ldsBad(p, t.bytes)
+	if bad == 0 && t.bytes >= 4 {
+		w.clean(t, 1<<lane, r)
+		return
+	}
 	for k := 0; k < t.bytes; k += 4 {
-		w.spread(t, d.reg+k/4, lane, bad>>k&15)
+		w.spread(t, r+k/4, lane, bad>>k&15)
 	}
 }
 
-func (w *wave) ldsStoreLane(in *inst, p uint32, lane, r int) {
-	t := in.mem
+func (w *wave) ldsStoreLane(t *access, p uint32, lane, r int) {
 	if !w.shared(p, t.bytes, lane) {
 		return
 	}
@@ -69,8 +78,13 @@ func (w *wave) ldsStoreLane(in *inst, p uint32, lane, r int) {
 	var buf [16]byte
 	bad := w.gather(t, &buf, lane, r)
 	copy(w.block.lds[p:], buf[:t.bytes])
-	for i := range t.bytes {
-		w.block.ldsBad[int(p)+i] = uint8(bad >> i & 1)
+	marks := w.block.ldsBad[p : int(p)+t.bytes]
+	if bad == 0 {
+		clear(marks)
+		return
+	}
+	for i := range marks {
+		marks[i] = uint8(bad >> i & 1)
 	}
 }
 
@@ -86,20 +100,18 @@ func (w *wave) ldsAddress(in *inst) *reg {
 func ldsLoad(w *wave, in *inst) {
 	addr := *w.ldsAddress(in) // a copy: the result may lie where the address does
 	m := w.exec()
-	t := *in.mem
+	t := in.mem
 	w.act(false, true)
 	for i := range lanes {
 		if m>>i&1 == 0 || w.err != nil {
 			continue
 		}
 		if t.two == 0 {
-			w.ldsLane(in, addr[i]+uint32(in.mod.offset), i, &in.d)
+			w.ldsLane(t, addr[i]+uint32(in.mod.offset), i, in.d.reg)
 			continue
 		}
 		for k := range 2 {
-			d := in.d
-			d.reg += k * t.bytes / 4
-			w.ldsLane(in, addr[i]+uint32(in.mod.offsets[k]*t.two), i, &d)
+			w.ldsLane(t, addr[i]+uint32(in.mod.offsets[k]*t.two), i, in.d.reg+k*t.bytes/4)
 		}
 	}
 	w.count.LDSRead += int64(t.bytes * (1 + int(bit(t.two != 0))) * ones(m))
@@ -115,11 +127,11 @@ func ldsStore(w *wave, in *inst) {
 			continue
 		}
 		if t.two == 0 {
-			w.ldsStoreLane(in, addr[i]+uint32(in.mod.offset), i, in.src[1].reg)
+			w.ldsStoreLane(t, addr[i]+uint32(in.mod.offset), i, in.src[1].reg)
 			continue
 		}
 		for k := range 2 {
-			w.ldsStoreLane(in, addr[i]+uint32(in.mod.offsets[k]*t.two), i, in.src[1+k].reg)
+			w.ldsStoreLane(t, addr[i]+uint32(in.mod.offsets[k]*t.two), i, in.src[1+k].reg)
 		}
 	}
 	w.count.LDSWritten += int64(t.bytes * (1 + int(bit(t.two != 0))) * ones(m))

@@ -3,7 +3,6 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -24,11 +23,10 @@ type module struct {
 // A kernel is one of a module's.
 type kernel struct {
 	*hsaco.Kernel
-	start   int   // index of its first instruction
-	refused error // why it can't be launched
+	start int // index of its first instruction
 }
 
-// Load reads a code object and decodes all its instructions, but for those of kernels that use scratch memory: these can't be launched.
+// Load reads a code object and decodes all its instructions.
 func (d *Device) Load(code []byte) (runtime.Module, error) {
 	o, err := hsaco.Read(code)
 	if err != nil {
@@ -42,26 +40,12 @@ func (d *Device) Load(code []byte) (runtime.Module, error) {
 		return nil, err
 	}
 	m := &module{d: d, kernels: map[string]*kernel{}}
-	for _, k := range o.Kernels {
-		if k.Scratch == 0 {
-			continue
-		}
-		end := uint64(math.MaxUint64)
-		for _, next := range o.Kernels {
-			if next.Entry > k.Entry {
-				end = min(end, next.Entry)
-			}
-		}
-		lines = slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return l.pc >= k.Entry && l.pc < end })
-		m.kernels[k.Name] = &kernel{Kernel: k, refused: fmt.Errorf(
-			"kernel %s: %d bytes of scratch memory a lane: it spills or indexes a private array, which isn't simulated", k.Name, k.Scratch)}
-	}
 	if m.code, m.index, err = decode(lines); err != nil {
 		return nil, err
 	}
 	for _, k := range o.Kernels {
-		if m.kernels[k.Name] != nil {
-			continue
+		if k.Scratch > maxScratch {
+			return nil, fmt.Errorf("kernel %s: %d bytes of scratch a lane, want at most %d", k.Name, k.Scratch, maxScratch)
 		}
 		i, ok := m.index[k.Entry]
 		if !ok {
@@ -98,7 +82,7 @@ func (d *Device) find(code runtime.Module, name string) (*module, *kernel, error
 	if k == nil {
 		return nil, nil, fmt.Errorf("the object has no kernel %s", name)
 	}
-	return m, k, k.refused
+	return m, k, nil
 }
 
 // A graph is a list of launches.

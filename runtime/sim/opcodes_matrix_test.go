@@ -180,7 +180,7 @@ func TestPoison(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	for _, c := range []struct{ asm, want string }{
 		{"v_cubeid_f32 v2, v8, v9, v10", "doesn't know"}, {"image_load v[2:5], v[8:9], s[16:23] dmask:0xf dim:SQ_RSRC_IMG_2D", "doesn't know"},
-		{"s_getreg_b32 s20, hwreg(HW_REG_HW_ID1)", "isn't simulated"}, {"scratch_load_b32 v2, off, s0", "scratch memory"},
+		{"s_getreg_b32 s20, hwreg(HW_REG_HW_ID1)", "isn't simulated"},
 		{".long 0xbfff0000", "doesn't know"}, {"v_trig_preop_f64 v[2:3], v[8:9], v10", "doesn't know"},
 	} {
 		code := assemble(t, "gfx1100", []opcode{{asm: "s_nop 0 ; " + strings.ReplaceAll(c.asm, ";", ","), kind: word}})

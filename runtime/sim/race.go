@@ -49,37 +49,64 @@ type actor struct {
 	lds                        bool
 }
 
-// touch notes an access to n bytes at off by w.who.
+// touch notes an access to n bytes at off by w.who. Most are of whole dwords to which nothing has happened, or only reads, or what lies before a
+// barrier: these are noted here.
 func (w *wave) touch(h *history, off, n, total uint64, write bool) error {
-	who := &w.who
-	note := w.noteRead
-	if write {
-		note = w.noteWrite
+	if (off|n)%4 != 0 || w.who.atomic {
+		return w.touchBytes(h, off, n, total, write)
 	}
-	one := uint32(1) << who.wave
+	launch, block, tick, epoch, one := w.who.launch, w.who.block, w.who.tick, w.who.epoch, uint32(1)<<w.who.wave
+	d := off / 4
+	for end := d + n/4; d < end; {
+		h.cell(d, total)
+		p := h.pages[d/cellPage]
+		for i := d % cellPage; i < cellPage && d < end; i, d = i+1, d+1 {
+			c := &p[i]
+			written := c.wLaunch == launch
+			switch read := c.rLaunch == launch; {
+			case c.split || written && (c.wBlock != block || c.wWave != w.who.wave && c.wTick >= epoch):
+			case !write && !read, !write && c.rBlock == block && c.rTick < epoch:
+				c.rLaunch, c.rBlock, c.rTick, c.rWaves, c.rMask = launch, block, tick, one, 15
+				continue
+			case !write && c.rBlock == block:
+				c.rTick, c.rWaves, c.rMask = tick, c.rWaves|one, 15
+				continue
+			case write && (!read || c.rBlock == block && (c.rTick < epoch || c.rWaves == one)):
+				c.wLaunch, c.wBlock, c.wTick, c.wWave, c.wMask, c.wAtomic = launch, block, tick, w.who.wave, 15, false
+				continue
+			}
+			if err := w.touchBytes(h, 4*d, 4, total, write); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *wave) touchBytes(h *history, off, n, total uint64, write bool) error {
+	who := &w.who
+	note := (*wave).noteRead
+	if write {
+		note = (*wave).noteWrite
+	}
 	for n > 0 {
 		d := off / 4
 		k := min(4-off%4, n)
 		mask := uint8((1<<k - 1) << (off % 4))
 		off, n = off+k, n-k
 		c := h.cell(d, total)
-		if !write && mask == 15 && !c.split && c.wLaunch != who.launch && c.rLaunch == who.launch && c.rBlock == who.block && c.rTick == who.tick {
-			c.rWaves |= one // most reads: nobody writes here
-			c.rMask = 15
-			continue
-		}
 		if !c.split && mask != 15 && c.foreign(who) {
 			h.divide(d, c)
 		}
 		if !c.split {
-			if err := note(c, who, mask); err != nil {
+			if err := note(w, c, who, mask); err != nil {
 				return err
 			}
 			continue
 		}
 		for i := range 4 {
 			if mask>>i&1 != 0 {
-				if err := note(&h.split[d][i], who, 15); err != nil {
+				if err := note(w, &h.split[d][i], who, 15); err != nil {
 					return err
 				}
 			}

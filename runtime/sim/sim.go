@@ -7,12 +7,12 @@
 // the next. Semantics are those of AMD's "RDNA3 Instruction Set Architecture" reference guide, and for gfx1151 of RDNA 3.5's.
 //
 // What a card would do silently is a Fault here, with the kernel, pc, instruction, block, wave and lane:
-//   - an access to memory or LDS beyond what was allocated, or to memory that was freed or is read-only;
+//   - an access to memory or LDS beyond what was allocated, to scratch beyond the lane's own, or to memory that was freed or is read-only;
 //   - a value never written (registers and LDS start poisoned) that reaches an address, a branch, EXEC or memory;
 //   - WMMA operands that differ between lanes 0–15 and 16–31, or EXEC that isn't full there;
 //   - a race: an access to a dword that another wave accessed since the last barrier, or another block in the same
 //     launch, one of them writing, unless atomics and device-scope fences order them (order.go);
-//   - an endless loop, a trap, scratch memory.
+//   - an endless loop, a trap.
 //
 // It doesn't see: missing s_waitcnt, timing, bank conflicts, and the last bits of exp, log, rcp, rsq, sqrt, sin, cos, and of
 // float dot products and matrix products, which are computed in float64 and rounded once. Rounding is to nearest; denormals

@@ -25,6 +25,7 @@ type valu struct {
 	name   string
 	sig    string // a letter for the result, then one for each source
 	lane   func(a, b, c uint32) uint32
+	whole  func(d, a, b, c *reg) // lane for all lanes at once, where it's called often
 	wide   func(a, b, c uint64) uint64
 	sat    func(a, b, c uint32) uint32 // lane with the clamp bit, where the result is an integer
 	poison func(in *inst, a, b, c *value) (lo, hi uint32)
@@ -97,6 +98,28 @@ func (w *wave) fetch(in *inst, k int, kind byte) value {
 			b[i] = flush16(v)
 		}
 		x.v = b
+	}
+	return x
+}
+
+// bits reads an operand of 32 bits as it is, without modifiers.
+func (w *wave) bits(o *operand, k int) value {
+	switch o.place {
+	case vgpr:
+		return value{&w.v[o.reg], w.plo[o.reg], w.phi[o.reg]}
+	case fixed:
+		return value{v: o.fill}
+	}
+	v, p := w.getS(o, 1)
+	x := value{v: &w.buf[k]}
+	for i := range x.v {
+		x.v[i] = uint32(v)
+	}
+	if p&0xffff != 0 {
+		x.lo = all
+	}
+	if p>>16 != 0 {
+		x.hi = all
 	}
 	return x
 }
@@ -205,7 +228,9 @@ func compute(w *wave, in *inst) {
 		return
 	}
 	d := &w.v[in.d.reg]
-	if m == all {
+	if m == all && op.whole != nil && !in.mod.clamp {
+		op.whole(d, a, b, c)
+	} else if m == all {
 		for i := range d {
 			d[i] = f(a[i], b[i], c[i])
 		}

@@ -90,6 +90,7 @@ func vectorLoad(w *wave, in *inst) {
 	addr := w.addresses(in)
 	m, n := w.exec(), in.mem.bytes
 	races := w.block.launch.races
+	var m2 uint32 // lanes that read global memory
 	w.act(in.mod.glc, false)
 	for i := range lanes {
 		if m>>i&1 == 0 || w.err != nil {
@@ -97,7 +98,7 @@ func vectorLoad(w *wave, in *inst) {
 		}
 		if in.mem.flat && addr[i]>>48 == sharedBase>>48 {
 			w.act(false, true)
-			w.ldsLane(in, uint32(addr[i]), i, &in.d)
+			w.ldsLane(in.mem, uint32(addr[i]), i, in.d.reg)
 			w.act(in.mod.glc, false)
 			continue
 		}
@@ -109,17 +110,19 @@ func vectorLoad(w *wave, in *inst) {
 			w.noteCells(a, off, uint64(n), i, false)
 		}
 		w.load(in.mem, a.b[off:off+uint64(n)], i, in.d.reg)
-		w.clean(in.mem, i, in.d.reg)
+		m2 |= 1 << i
 	}
+	w.clean(in.mem, m2, in.d.reg)
 	w.count.Read += int64(n * ones(m))
 }
 
 // load moves bytes to a lane's registers.
 func (w *wave) load(t *access, b []byte, lane, r int) {
-	switch {
-	case t.bytes >= 4:
-		for k := 0; k < t.bytes; k += 4 {
-			w.v[r+k/4][lane] = binary.LittleEndian.Uint32(b[k:])
+	if t.bytes >= 4 {
+		v := w.v[r : r+t.bytes/4]
+		b = b[:4*len(v)]
+		for k := range v {
+			v[k][lane] = binary.LittleEndian.Uint32(b[4*k:])
 		}
 		return
 	}
@@ -146,15 +149,14 @@ func (w *wave) load(t *access, b []byte, lane, r int) {
 	}
 }
 
-// clean takes the poison from what a load has written.
-func (w *wave) clean(t *access, lane, r int) {
-	m := ^(uint32(1) << lane)
+// clean takes the poison from what a load has written in the lanes of a mask.
+func (w *wave) clean(t *access, m uint32, r int) {
 	for k := 0; k < t.bytes; k += 4 {
 		if t.d16 != 2 {
-			w.plo[r+k/4] &= m
+			w.plo[r+k/4] &^= m
 		}
 		if t.d16 != 1 {
-			w.phi[r+k/4] &= m
+			w.phi[r+k/4] &^= m
 		}
 	}
 }
@@ -175,7 +177,7 @@ func vectorStore(w *wave, in *inst) {
 		}
 		if in.mem.flat && addr[i]>>48 == sharedBase>>48 {
 			w.act(false, true)
-			w.ldsStoreLane(in, uint32(addr[i]), i, data.reg)
+			w.ldsStoreLane(in.mem, uint32(addr[i]), i, data.reg)
 			w.act(false, false)
 			continue
 		}

@@ -124,11 +124,7 @@ func (w *wave) mix(in *inst) {
 	var x [3]value
 	var bad uint32
 	for k := range x {
-		o := in.src[k]
-		in2 := inst{op: &valu{raw: true}}
-		in2.src[k] = o
-		in2.src[k].neg, in2.src[k].abs = false, false
-		x[k] = w.fetch(&in2, k, 'i')
+		x[k] = w.bits(&in.src[k], k)
 		if in.mod.selHi>>k&1 != 0 {
 			bad |= in.pickPoison(&value{nil, x[k].lo, x[k].hi}, k, false)
 		} else {

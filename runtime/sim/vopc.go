@@ -110,28 +110,65 @@ func comparison(name string) *valu {
 		test = n.compare(r)
 	}
 	v.run = func(w *wave, in *inst) { w.compare(in, test, toExec) }
+	if r := relations[how]; r != nil && (n.kind == 'i' || n.kind == 'f') {
+		less, equal, greater, unordered := mask(r(true, false, false)), mask(r(false, true, false)), mask(r(false, false, false)), mask(r(false, false, true))
+		v.run = func(w *wave, in *inst) {
+			a, b := w.fetch(in, 0, n.kind), w.fetch(in, 1, n.kind)
+			var l, e, u uint32
+			switch {
+			case n.float:
+				for i := range lanes {
+					x, y := f32(a.v[i]), f32(b.v[i])
+					l |= bit(x < y) << i
+					e |= bit(x == y) << i
+					u |= bit(x != x || y != y) << i
+				}
+			case n.signed:
+				for i := range lanes {
+					x, y := int32(a.v[i]), int32(b.v[i])
+					l |= bit(x < y) << i
+					e |= bit(x == y) << i
+				}
+			default:
+				for i := range lanes {
+					x, y := a.v[i], b.v[i]
+					l |= bit(x < y) << i
+					e |= bit(x == y) << i
+				}
+			}
+			w.compared(in, l&less|e&equal|u&unordered|^(l|e|u)&greater, a.any()|b.any(), toExec)
+		}
+	}
 	return v
 }
+
+// mask is all lanes or none.
+func mask(b bool) uint32 { return -bit(b) }
 
 // compare compares in all active lanes; the others' bits become 0.
 func (w *wave) compare(in *inst, test func(a, b uint64) bool, toExec bool) {
 	a, pa := w.fetch64(in, 0, in.op.sig[1])
 	b, pb := w.fetch64(in, 1, in.op.sig[2])
+	var r uint32
+	for i := range lanes {
+		if test(a[i], b[i]) {
+			r |= 1 << i
+		}
+	}
+	w.compared(in, r, pa|pb, toExec)
+}
+
+// compared writes the lanes in which a comparison holds.
+func (w *wave) compared(in *inst, r, bad uint32, toExec bool) {
 	m := w.exec()
 	if in.mod.dpp != nil {
 		m = w.writes(in)
 	}
-	var r uint32
-	for i := range lanes {
-		if m>>i&1 != 0 && test(a[i], b[i]) {
-			r |= 1 << i
-		}
-	}
 	if toExec {
-		w.setS(regExec, r, (pa|pb)&m)
+		w.setS(regExec, r&m, bad&m)
 		return
 	}
-	w.putS(&in.sd, 1, uint64(r), uint64((pa|pb)&m))
+	w.putS(&in.sd, 1, uint64(r&m), uint64(bad&m))
 }
 
 // class gives the one bit of v_cmp_class's mask that fits: signaling and quiet NaN, -inf, -normal, -denormal, -0, +0, …

@@ -1,8 +1,8 @@
 package sim
 
-// A dual instruction is two, of which each reads its sources before either writes. So the first writes to a register
-// aside, the second to its own, and then the first's result is moved to where it belongs.
-func dual(w *wave, in *inst) {
+// A dual instruction is two, of which each reads its sources before either writes. So where the second reads what the first writes, the first
+// writes to a register aside, the second to its own, and then the first's result is moved to where it belongs.
+func dualAside(w *wave, in *inst) {
 	x, y := in.pair[0], in.pair[1]
 	to := x.d.reg
 	w.plo[regStage], w.phi[regStage] = w.plo[to], w.phi[to]
@@ -16,6 +16,12 @@ func dual(w *wave, in *inst) {
 		}
 	}
 	w.mark(to, m, w.plo[regStage], w.phi[regStage])
+}
+
+// dual runs one after the other.
+func dual(w *wave, in *inst) {
+	in.pair[0].run(w, in.pair[0])
+	in.pair[1].run(w, in.pair[1])
 }
 
 // stage makes the first half write aside: x.d keeps its name for dual, the copy that runs has the register aside.

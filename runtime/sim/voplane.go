@@ -1,5 +1,7 @@
 package sim
 
+import "math/bits"
+
 // Vector instructions that aren't computed lane by lane from their sources alone.
 
 func special(name, sig string, run func(*wave, *inst)) *valu {
@@ -63,9 +65,16 @@ func (w *wave) carry(in *inst, f func(a, b, c uint64) uint64, hasIn bool) {
 	if in.mod.dpp != nil {
 		m = w.writes(in)
 	}
-	d := &w.v[in.d.reg]
+	d, rest := &w.v[in.d.reg], m
+	if m == all && in.name[2] == 'a' && !in.mod.clamp { // sums, of addresses mostly
+		for i := range d {
+			v, over := bits.Add32(a.v[i], b.v[i], c>>i&1)
+			d[i], out = v, out|over<<i
+		}
+		rest = 0
+	}
 	for i := range d {
-		if m>>i&1 == 0 {
+		if rest>>i&1 == 0 {
 			continue
 		}
 		v := f(uint64(a.v[i]), uint64(b.v[i]), uint64(c>>i&1))
@@ -145,12 +154,10 @@ func readFirst(w *wave, in *inst) {
 }
 
 func first(m uint32) int {
-	for i := range lanes {
-		if m>>i&1 != 0 {
-			return i
-		}
+	if m == 0 {
+		return 0
 	}
-	return 0
+	return bits.TrailingZeros32(m)
 }
 
 func (w *wave) toScalar(in *inst, x value, lane int) {

@@ -38,6 +38,8 @@ type wave struct {
 	last  *allocation // the one that was accessed last: mostly the next one too
 	order
 
+	scratch, scratchBad []byte // lane after lane
+
 	x    [3]value
 	who  actor
 	buf  [4]reg
