@@ -16,6 +16,8 @@ var deltas = []Kernel{
 		Inst: "l2norm<R, D, eps, T>", Header: "delta.h", Grid: "T", Targets: "cpu_*"},
 	{Op: "delta_rule", Sig: "act[HK,DK], act[HK,DK], act[HV,DV], act[HV], act[HV] -> act[HV,DV]", Cells: "pos live",
 		Inst: "delta_rule<HK, HV, DK, DV, T>", Header: "delta.h", Grid: "HV", Where: wide, Targets: "cpu_*"},
+	{Op: "delta_rule", Sig: "act[HK,DK], act[HK,DK], act[HV,DV], act[HV], act[HV] -> act[HV,DV]", Cells: "pos live",
+		Inst: "delta_rule_any<HK, HV, DK, DV, T>", Header: "delta_any.h", Grid: "HV", Where: "HV % HK == 0", Targets: "cpu_*"},
 	{Op: "gdn", Sig: projected + " -> act[HV,DV]", Cells: "pos live",
 		Inst: "gdn<HK, HV, DK, DV, eps, scale, T>", Header: "delta.h", Grid: "HV", Where: wide, Targets: "cpu_*"},
 	{Op: "gdn_norm", Sig: projected + ", f32[DV], eps2:real, act[HV,DV] -> act[HV,DV]", Cells: "pos live",
