@@ -32,6 +32,8 @@ var onGPU = slices.Concat(gpuPrefill(), gpuTiles(), gpuProducts(), gpuSplitAtten
 		Inst: "embed<W, V, D, T>", Header: "embed.hip", Grid: "T", Block: "256", Targets: gpus},
 	{Op: "embed_norm", Sig: "i32[], W[V,D], f32[D], eps:real -> act[D], act[D]", Formats: plain, Layout: "x16", Cells: "live",
 		Inst: "embed_norm<W, V, D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
+	{Op: "embed_scale_norm", Sig: "i32[], W[V,D], scale:real, f32[D], eps:real -> act[D], act[D]", Formats: plain, Layout: "x16", Cells: "live",
+		Inst: "embed_scale_norm<W, V, D, scale, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
 	{Op: "rmsnorm", Sig: "act[..R,D], f32[D], eps:real -> act[..R,D]", Cells: "live",
 		Inst: "rmsnorm<R, D, eps, T>", Header: "norm.hip", Grid: "T * R", Block: "256", Targets: gpus},
 	{Op: "rmsnorm", Sig: "act[..R,D], f32[..R,D], eps:real -> act[..R,D]", Cells: "live",
@@ -65,8 +67,12 @@ func gpuProducts() []Kernel {
 		row("geglu", "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", "geglu<WG, WU, K")
 		row("swiglu2", "act[..K], WG[..N,K], act[..K], WU[..N,K] -> act[..N]", "swiglu2<WG, WU, K")
 	}
-	return append(list, Kernel{Op: "matmul_add_norm", Sig: "act[..K], W[N,K], act[N], f32[N], eps:real -> act[N], act[N]", Formats: plain, Layout: "x16", Cells: Ticket,
-		Inst: "matmul_add_norm<W, K, N, 8, eps>", Header: "matmul.hip", Grid: "(N+15)/16", Block: "256", Where: "T == 1", Targets: gpus})
+	return append(list, Kernel{Op: "matmul_norm_add", Sig: "act[..K], W[N,K], act[N], f32[N], eps:real -> act[N]", Formats: plain, Layout: "x16", Cells: Ticket,
+		Inst: "matmul_norm_add<W, K, N, 8, eps>", Header: "matmul.hip", Grid: "(N+15)/16", Block: "256", Where: "T == 1", Targets: gpus},
+		Kernel{Op: "matmul_norm_add_norm", Sig: "act[..K], W[N,K], act[N], f32[N], f32[N], eps:real -> act[N], act[N]", Formats: plain, Layout: "x16", Cells: Ticket,
+			Inst: "matmul_norm_add_norm<W, K, N, 8, eps>", Header: "matmul.hip", Grid: "(N+15)/16", Block: "256", Where: "T == 1", Targets: gpus},
+		Kernel{Op: "matmul_add_norm", Sig: "act[..K], W[N,K], act[N], f32[N], eps:real -> act[N], act[N]", Formats: plain, Layout: "x16", Cells: Ticket,
+			Inst: "matmul_add_norm<W, K, N, 8, eps>", Header: "matmul.hip", Grid: "(N+15)/16", Block: "256", Where: "T == 1", Targets: gpus})
 }
 
 func gpuAttention() []Kernel {
@@ -81,6 +87,11 @@ func gpuAttention() []Kernel {
 		row("rope_append", "act[H,D], act[KV,D], act[KV,D], theta:real, width:int"+r.sig+" -> act[H,D], kv[KV,D]", "rope_append<H, KV, D, width, ")
 		row("norm_rope_append", "act[H,D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int"+r.sig+" -> act[H,D], kv[KV,D]",
 			"norm_rope_append<H, KV, D, width, eps, ")
+		for _, b := range []struct{ grid, each, where string }{{"KV", "1", " and T == 1"}, {"T", "KV", ""}} {
+			list = append(list, Kernel{Op: "norm_rope_append", Sig: allHeads + r.sig + " -> act[H,D], kv[KV,D]", Cells: "pos live table",
+				Inst: "norm_rope_append_wide<H, KV, D, width, eps, " + r.theta + ", P, T, " + b.each + ">", Header: "rope.hip", Grid: b.grid, Block: "256",
+				Where: "D % 8 == 0 and H % KV == 0" + r.where + b.where, Targets: gpus})
+		}
 		row("split_norm_rope_append", "act[H,2*D], [D], [D], act[KV,D], act[KV,D], f32[D], f32[D], eps:real, theta:real, width:int"+r.sig+" -> act[H,D], act[H,D], kv[KV,D]",
 			"split_norm_rope_append<H, KV, D, width, eps, ")
 	}

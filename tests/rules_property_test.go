@@ -213,7 +213,7 @@ func randomModel(r *rand.Rand) string {
 		fmt.Fprintf(&b, "  block %s_attention(x) at self_attn = %s\n  block %s_mlp(x) at mlp %s\n", k, attention, k, mlp)
 		fmt.Fprintf(&b, "  block %s(h) {\n    %s\n    %s\n    return h\n  }\n", k, add("attention"), add("mlp"))
 	}
-	fmt.Fprintf(&b, "  h = embed(token, @embed_tokens[V, d])\n  repeat h through layers[L]: %s\n", strings.Join(kinds, ", "))
+	fmt.Fprintf(&b, "  h = embed(token, @embed_tokens[V, d])%s\n  repeat h through layers[L]: %s\n", pick("", "", " * sqrt(d)"), strings.Join(kinds, ", "))
 	b.WriteString("  logits = linear(norm(pick(h), @norm), @lm_head[V])\n")
 	return b.String()
 }

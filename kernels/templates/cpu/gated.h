@@ -30,6 +30,24 @@ template <int D, class Eps> HIPC_INLINE void norm_add_row(const float *h, const 
   vectors<D>([&](int i, auto n) __attribute__((always_inline)) { set(s + i, get(h + i, n) + get(y + i, n) * r * get(w + i, n), n); });
 }
 
+// s = h + rmsnorm(x · w) p of one row, in the block that ends last; till then the product lies in s, which is no operand. ticket is 0
+// before and after. Grid (N + 31) / 32. True in that block.
+template <class W, int K, int N, class Eps>
+inline bool matmul_norm_add(const float *x, const uint8_t *w, const float *h, const float *p, int *ticket, float *s, int block) {
+  matmul<W, K, N, 1>(x, w, nullptr, s, block);
+  if (__atomic_add_fetch(ticket, 1, __ATOMIC_ACQ_REL) < ceil_div(N, 32)) return false;
+  __atomic_store_n(ticket, 0, __ATOMIC_RELAXED);
+  norm_add_row<N, Eps>(h, s, p, s);
+  return true;
+}
+
+// The same and n = rmsnorm(s) g.
+template <class W, int K, int N, class Eps>
+inline void matmul_norm_add_norm(const float *x, const uint8_t *w, const float *h, const float *p, const float *g, int *ticket, float *s,
+                                 float *n, int block) {
+  if (matmul_norm_add<W, K, N, Eps>(x, w, h, p, ticket, s, block)) rmsnorm_row<N, Eps>(s, g, n);
+}
+
 // Grid T.
 template <int D, class Eps, int T>
 inline void norm_add(const float *h, const float *y, const float *w, const int *live, float *s, int block) {

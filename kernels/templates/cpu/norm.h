@@ -58,6 +58,16 @@ inline void add_norm(const float *h, const float *y, const float *w, const int *
   rmsnorm_row<D, Eps>(s + at, w, n + at);
 }
 
+// h = the embedding times Scale, n = rmsnorm(h) g.
+template <class W, int N, int D, class Scale, class Eps, int T>
+inline void embed_scale_norm(const int *tokens, const uint8_t *w, const float *g, const int *live, float *h, float *n, int block) {
+  if (block >= live_rows<T>(live)) return;
+  float *row = h + (long)block * D;
+  embed_row<W, N, D>(tokens[block], w, row);
+  vectors<D>([&](int i, auto c) __attribute__((always_inline)) { set(row + i, get(row + i, c) * all((float)Scale::value), c); });
+  rmsnorm_row<D, Eps>(row, g, n + (long)block * D);
+}
+
 // h = the embedding, n = rmsnorm(h) g.
 template <class W, int N, int D, class Eps, int T>
 inline void embed_norm(const int *tokens, const uint8_t *w, const float *g, const int *live, float *h, float *n, int block) {

@@ -168,6 +168,39 @@ inline void norm_rope_append(const float *q, const float *k, const float *v, con
                                              });
 }
 
+// The same after one rmsnorm of all heads together, with weights qw[H, D] and kw[KV, D]. A block takes Each key heads of its rows: with one of
+// many it sums up the squares of a whole row, as others do; qout is no operand. Grid ((T + 15) / 16) * KV / Each.
+template <int H, int KV, int D, int R, class Eps, class Theta, int P, int T, int Each>
+inline void norm_rope_append_wide(const float *q, const float *k, const float *v, const float *qw, const float *kw, const int *pos,
+                                  const int *live, const int *table, float *qout, float *kv, int block) {
+  constexpr int G = H / KV, sets = KV / Each;
+  static_assert(H % KV == 0 && KV % Each == 0, "query heads must be a multiple of key heads");
+  Pages<KV, D, P> pages{table, kv};
+  auto scaled = [](const float *x, V r, const float *w, float *y) __attribute__((always_inline)) {
+    vectors<D>([&](int i, auto n) __attribute__((always_inline)) { set(y + i, get(x + i, n) * r * get(w + i, n), n); });
+  };
+  int first = block % sets * Each, t = block / sets * append_rows, rows = live_rows<T>(live);
+  for (int end = t + append_rows < rows ? t + append_rows : rows; t < end; t++) {
+    const float *qt = q + (long)t * H * D, *kt = k + (long)t * KV * D;
+    V rq = all(1.0f / __builtin_sqrtf(sum_of_squares<H * D>(qt) / (H * D) + (float)Eps::value));
+    V rk = all(1.0f / __builtin_sqrtf(sum_of_squares<KV * D>(kt) / (KV * D) + (float)Eps::value));
+    Angles<R, Theta> f(*pos + t);
+    for (int g = first * G; g < (first + Each) * G; g++) {
+      float *to = qout + ((long)t * H + g) * D;
+      scaled(qt + g * D, rq, qw + g * D, to);
+      rotate_head<D>(f, to, to);
+    }
+    for (int head = first; head < first + Each; head++) {
+      alignas(64) float turned[D];
+      scaled(kt + head * D, rk, kw + head * D, turned);
+      rotate_head<D>(f, turned, turned);
+      float *to = pages.k(head, *pos + t);
+      for (int d = 0; d < D; d++) to[(long)d * P] = turned[d];
+      __builtin_memcpy(pages.v(head, *pos + t), v + ((long)t * KV + head) * D, sizeof(float) * D);
+    }
+  }
+}
+
 // As norm_rope_append, of queries that come with a gate: x[T, H, 2 D] holds each head's q, then its g. gout = g.
 // Grid ((T + 15) / 16) * KV.
 template <int H, int KV, int D, int R, class Eps, class Theta, int P, int T>

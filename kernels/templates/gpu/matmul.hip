@@ -40,6 +40,20 @@ DEVICE void matmul_add_norm(const float *x, const u8 *w, const float *h, const f
   if (last_block(ticket, Place<N, 1, Split>::tiles)) rmsnorm_row<N, Eps>(s, g, n);
 }
 
+// s = h + rmsnorm(x · w) p: one row, in the block that ends last. Till then the product lies in s, which is no operand.
+template <class W, int K, int N, int Split, class Eps>
+DEVICE void matmul_norm_add(const float *x, const u8 *w, const float *h, const float *p, int *ticket, float *s, int block) {
+  matmul<W, K, N, 1, Split>(x, w, nullptr, s, block);
+  if (last_block(ticket, Place<N, 1, Split>::tiles)) norm_add_row<N, Eps, false>(h, s, p, nullptr, s, nullptr);
+}
+
+// The same and n = rmsnorm(s) g.
+template <class W, int K, int N, int Split, class Eps>
+DEVICE void matmul_norm_add_norm(const float *x, const u8 *w, const float *h, const float *p, const float *g, int *ticket, float *s, float *n, int block) {
+  matmul<W, K, N, 1, Split>(x, w, nullptr, s, block);
+  if (last_block(ticket, Place<N, 1, Split>::tiles)) norm_add_row<N, Eps, true>(h, s, p, g, s, n);
+}
+
 // y = act(a · wa) (b · wb), both of N rows; each in its own format.
 template <class Act, class WA, class WB, int K, int N, int T, int Split>
 DEVICE void gated(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {

@@ -172,6 +172,35 @@ DEVICE void norm_rope_append(const float *q, const float *k, const float *v, con
   rope_append_rows<H, KV, D, R, D, Eps, Theta, P, T>(q, k, v, qw, kw, pos, live, table, qout, nullptr, kv, block);
 }
 
+// The same after one rmsnorm of all heads together, with weights qw[H, D] and kw[KV, D]. A block takes Each key heads of a row: with one of many it
+// sums up the squares of the whole row, which the other blocks do, too; qout is no operand. Grid T KV / Each.
+template <int H, int KV, int D, int R, class Eps, class Theta, int P, int T, int Each>
+DEVICE void norm_rope_append_wide(const float *q, const float *k, const float *v, const float *qw, const float *kw, const int *pos,
+                                  const int *live, const int *table, float *qout, f16 *kv, int block) {
+  static_assert(H % KV == 0 && KV % Each == 0, "query heads must be a multiple of key heads");
+  constexpr int G = H / KV, sets = KV / Each;
+  int t = block / sets, first = block % sets * Each, position = *pos + t;
+  if (t >= live_rows<T>(live)) return;
+  q += (long)t * H * D, k += (long)t * KV * D, v += (long)t * KV * D, qout += (long)t * H * D;
+  float a = 0, b = 0;
+  for (int i = thread(); i < H * D; i += 256) a = fma(q[i], q[i], a);
+  for (int i = thread(); i < KV * D; i += 256) b = fma(k[i], k[i], b);
+  float rq = inverse(root(block_sum<256>(a) / (H * D) + (float)Eps::value)), rk = inverse(root(block_sum<256>(b) / (KV * D) + (float)Eps::value));
+  Pages<KV, D, P> pages{table, kv};
+  for (int j = warp(); j < Each * (G + 2); j += 8) {
+    int head = first + j / (G + 2), g = j % (G + 2), at = g < G ? (head * G + g) * D : head * D;
+    if (g < G) {
+      rotate_head<D, R, Theta>(q + at, qw + at, rq, position, [&](int i, float y) { qout[at + i] = y; });
+    } else if (g == G) {
+      f16 *to = pages.k(head, position);
+      rotate_head<D, R, Theta>(k + at, kw + at, rk, position, [&](int i, float y) { to[i] = (f16)y; });
+    } else {
+      f16 *to = pages.v(head, position);
+      for (int i = lane(); i < D; i += warp_size) to[i] = (f16)v[at + i];
+    }
+  }
+}
+
 // The same of queries that come with a gate: x[T, H, 2 D] holds each head's q, then its g. gout = g.
 template <int H, int KV, int D, int R, class Eps, class Theta, int P, int T>
 DEVICE void split_norm_rope_append(const float *x, const float *k, const float *v, const float *qw, const float *kw, const int *pos,

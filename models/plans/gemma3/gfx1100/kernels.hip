@@ -6,8 +6,6 @@
 
 #include "templates/device.h"
 #include "templates/attend_split.hip"
-#include "templates/elementwise.hip"
-#include "templates/embed.hip"
 #include "templates/flash.hip"
 #include "templates/gemm.hip"
 #include "templates/matmul.hip"
@@ -27,9 +25,9 @@ HIPC_REAL(r33p94112549695428, 33.94112549695428)
 KERNEL(append_1_256_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); append<1, 256, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(attend_kv_split_4_1_256_64_r0p0625_0_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); attend_kv_split<4, 1, 256, 64, r0p0625, 0, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(attend_kv_split_4_1_256_64_r0p0625_512_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); attend_kv_split<4, 1, 256, 64, r0p0625, 512, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
-KERNEL(embed_bf16_262144_1152_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<BF16, 262144, 1152, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(embed_bf16_262144_1152_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<BF16, 262144, 1152, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(embed_bf16_262144_1152_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<BF16, 262144, 1152, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(embed_scale_norm_bf16_262144_1152_r33p94112549695428_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_scale_norm<BF16, 262144, 1152, r33p94112549695428, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_scale_norm_bf16_262144_1152_r33p94112549695428_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_scale_norm<BF16, 262144, 1152, r33p94112549695428, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_scale_norm_bf16_262144_1152_r33p94112549695428_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_scale_norm<BF16, 262144, 1152, r33p94112549695428, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_4_1_256_64_r0p0625_0_2_32_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<4, 1, 256, 64, r0p0625, 0, 2, 32, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_4_1_256_64_r0p0625_0_2_32_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<4, 1, 256, 64, r0p0625, 0, 2, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_4_1_256_64_r0p0625_512_2_32_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<4, 1, 256, 64, r0p0625, 512, 2, 32, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
@@ -37,11 +35,7 @@ KERNEL(flash_4_1_256_64_r0p0625_512_2_32_64, 256, void *a0, void *a1, void *a2, 
 KERNEL(geglu_bf16_bf16_1152_6912_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); geglu<BF16, BF16, 1152, 6912, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(geglu_tiles_bf16_bf16_1152_6912_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); geglu_tiles<BF16, BF16, 1152, 6912, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(geglu_tiles_bf16_bf16_1152_6912_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); geglu_tiles<BF16, BF16, 1152, 6912, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
-KERNEL(map1_right_mul_r33p94112549695428_1152_1, 256, void *a0, void *a1, void *a2) { const int block = block_number(); map1<right<mul, r33p94112549695428>, 1152, 1>(Arg{a0}, Arg{a1}, Arg{a2}, block); }
-KERNEL(map1_right_mul_r33p94112549695428_1152_512, 256, void *a0, void *a1, void *a2) { const int block = block_number(); map1<right<mul, r33p94112549695428>, 1152, 512>(Arg{a0}, Arg{a1}, Arg{a2}, block); }
-KERNEL(map1_right_mul_r33p94112549695428_1152_64, 256, void *a0, void *a1, void *a2) { const int block = block_number(); map1<right<mul, r33p94112549695428>, 1152, 64>(Arg{a0}, Arg{a1}, Arg{a2}, block); }
 KERNEL(matmul_argmax_bf16_1152_262144_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<BF16, 1152, 262144, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_bf16_1024_1152_1_8, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 1024, 1152, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_bf16_1152_1024_1_8__matmul_bf16_1152_256_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
   const int block = block_number();
   if (block < 64) return matmul<BF16, 1152, 1024, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
@@ -49,7 +43,8 @@ KERNEL(matmul_bf16_1152_1024_1_8__matmul_bf16_1152_256_1_8_x2, 256, void *a0, vo
   matmul<BF16, 1152, 256, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 80);
 }
 KERNEL(matmul_bf16_1152_262144_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 1152, 262144, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(matmul_bf16_6912_1152_1_8, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 6912, 1152, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(matmul_norm_add_norm_bf16_1024_1152_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); matmul_norm_add_norm<BF16, 1024, 1152, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
+KERNEL(matmul_norm_add_norm_bf16_6912_1152_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); matmul_norm_add_norm<BF16, 6912, 1152, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(matmul_tiles_bf16_1024_1152_512_64_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 1024, 1152, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_1024_1152_64_64_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 1024, 1152, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_1152_1024_512_32_64__matmul_tiles_bf16_1152_256_512_32_64_x2, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
@@ -72,7 +67,6 @@ KERNEL(matmul_tiles_bf16_1152_256_512_32_64_x2, 128, void *a0, void *a1, void *a
 KERNEL(matmul_tiles_bf16_1152_262144_64_64_128, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 1152, 262144, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_6912_1152_512_64_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 6912, 1152, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_6912_1152_64_64_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 6912, 1152, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(norm_add_norm_1152_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); norm_add_norm<1152, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
 KERNEL(norm_add_norm_1152_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); norm_add_norm<1152, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
 KERNEL(norm_add_norm_1152_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); norm_add_norm<1152, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
 KERNEL(norm_rope_append_4_1_256_256_r1em06_r10000_64_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<4, 1, 256, 256, r1em06, r10000, 64, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
@@ -81,9 +75,6 @@ KERNEL(norm_rope_append_4_1_256_256_r1em06_r10000_64_64, 256, void *a0, void *a1
 KERNEL(norm_rope_append_4_1_256_256_r1em06_r1e06_64_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<4, 1, 256, 256, r1em06, r1e06, 64, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
 KERNEL(norm_rope_append_4_1_256_256_r1em06_r1e06_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<4, 1, 256, 256, r1em06, r1e06, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
 KERNEL(norm_rope_append_4_1_256_256_r1em06_r1e06_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<4, 1, 256, 256, r1em06, r1e06, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
-KERNEL(rmsnorm_1_1152_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 1152, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(rmsnorm_1_1152_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 1152, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(rmsnorm_1_1152_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 1152, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_256_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 256, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rope_1_256_256_r10000_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rope<1, 256, 256, r10000, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(sample_262144, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<262144>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }

@@ -30,13 +30,15 @@ KERNEL(flash_16_16_128_64_r0p08838834764831843_0_2_32_512, 256, void *a0, void *
 KERNEL(flash_16_16_128_64_r0p08838834764831843_0_2_32_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<16, 16, 128, 64, r0p08838834764831843, 0, 2, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(matmul_argmax_bf16_2048_100352_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<BF16, 2048, 100352, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(matmul_bf16_2048_100352_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 2048, 100352, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(matmul_bf16_2048_2048_1_8, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 2048, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(matmul_bf16_2048_2048_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
+KERNEL(matmul_bf16_2048_2048_1_8_x3, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
   const int block = block_number();
-  if (block < 128) return matmul<BF16, 2048, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
-  matmul<BF16, 2048, 2048, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a7}, block - 128);
+  if (block < 128) return matmul<BF16, 2048, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 256) return matmul<BF16, 2048, 2048, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 128);
+  matmul<BF16, 2048, 2048, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 256);
 }
-KERNEL(matmul_bf16_8192_2048_1_8, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 8192, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(matmul_norm_add_bf16_2048_2048_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_norm_add<BF16, 2048, 2048, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(matmul_norm_add_bf16_8192_2048_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_norm_add<BF16, 8192, 2048, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(matmul_norm_add_norm_bf16_8192_2048_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); matmul_norm_add_norm<BF16, 8192, 2048, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(matmul_tiles_bf16_2048_100352_64_64_128, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 2048, 100352, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_2048_2048_512_64_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 2048, 2048, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_2048_2048_512_64_64_x2, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
@@ -59,32 +61,14 @@ KERNEL(matmul_tiles_bf16_2048_2048_64_64_64_x3, 128, void *a0, void *a1, void *a
 }
 KERNEL(matmul_tiles_bf16_8192_2048_512_64_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 8192, 2048, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_8192_2048_64_64_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 8192, 2048, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(norm_add_2048_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_add<2048, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(norm_add_2048_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_add<2048, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(norm_add_2048_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_add<2048, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
-KERNEL(norm_add_norm_2048_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); norm_add_norm<2048, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
 KERNEL(norm_add_norm_2048_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); norm_add_norm<2048, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
-KERNEL(rmsnorm_1_2048_r1em06_1_x2__matmul_bf16_2048_2048_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 1) return rmsnorm<1, 2048, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 2) return rmsnorm<1, 2048, r1em06, 1>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 1);
-  matmul<BF16, 2048, 2048, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 2);
-}
+KERNEL(norm_rope_append_wide_16_16_128_128_r1em06_r500000_64_1_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append_wide<16, 16, 128, 128, r1em06, r500000, 64, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
+KERNEL(norm_rope_append_wide_16_16_128_128_r1em06_r500000_64_512_16, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append_wide<16, 16, 128, 128, r1em06, r500000, 64, 512, 16>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
+KERNEL(norm_rope_append_wide_16_16_128_128_r1em06_r500000_64_64_16, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append_wide<16, 16, 128, 128, r1em06, r500000, 64, 64, 16>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
 KERNEL(rmsnorm_1_2048_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 2048, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(rmsnorm_1_2048_r1em06_512_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
-  const int block = block_number();
-  if (block < 512) return rmsnorm<1, 2048, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
-  rmsnorm<1, 2048, r1em06, 512>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a7}, block - 512);
-}
-KERNEL(rmsnorm_1_2048_r1em06_64_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
-  const int block = block_number();
-  if (block < 64) return rmsnorm<1, 2048, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
-  rmsnorm<1, 2048, r1em06, 64>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a7}, block - 64);
-}
 KERNEL(rope_16_128_128_r500000_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rope<16, 128, 128, r500000, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(rope_append_16_16_128_128_r500000_64_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<16, 16, 128, 128, r500000, 64, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
-KERNEL(rope_append_16_16_128_128_r500000_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<16, 16, 128, 128, r500000, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
-KERNEL(rope_append_16_16_128_128_r500000_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<16, 16, 128, 128, r500000, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(sample_100352, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<100352>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(swiglu_bf16_bf16_2048_8192_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu<BF16, BF16, 2048, 8192, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_2048_8192_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 2048, 8192, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
