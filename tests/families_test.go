@@ -51,6 +51,21 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
+// TestOddCheckpoints: what no published model has: experts whose weights aren't renormed, six of them and no power of two; linear heads of 12
+// and 10, a convolution of 3, an attention layer first; three query heads of 6 on one key head; tied heads.
+func TestOddCheckpoints(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: two families are run")
+	}
+	for name, family := range map[string]string{"odd-moe": "qwen3-moe", "odd-hybrid": "qwen3.6-dense"} {
+		t.Run(name, func(t *testing.T) {
+			r := familyArtifact(t, "../models/"+family+".yaml", name, true)
+			t.Run("reference", func(t *testing.T) { agrees(t, interpreted(t, r.Dir), familyGolden(t, name)) })
+			t.Run("fused", func(t *testing.T) { agrees(t, familyModel(t, r), familyGolden(t, name)) })
+		})
+	}
+}
+
 // TestFamilyGoldensTell bends each text in the ways in which someone could have written it wrong: the goldens notice.
 func TestFamilyGoldensTell(t *testing.T) {
 	t.Setenv("PATH", "") // no compiler: the reference doesn't need one

@@ -46,6 +46,12 @@ families = [
         original_max_position_embeddings=64, rope_parameters=dict(rope_type="longrope", rope_theta=100.0, partial_rotary_factor=0.75,
         short_factor=[1 + i / 8 for i in range(12)], long_factor=[1.5 + i * i / 4 for i in range(12)]))),
     ("olmo2", "Olmo2", "float16", "v5", dict(base, rope_parameters=dict(rope_type="default", rope_theta=1e4))),
+    # What no published model has, as small as can be.
+    ("odd-moe", "Qwen3Moe", "bfloat16", "v5", dict(base, vocab_size=24, hidden_size=16, num_attention_heads=3, num_key_value_heads=1, head_dim=6, num_hidden_layers=1,
+        num_experts=6, num_experts_per_tok=3, moe_intermediate_size=8, norm_topk_prob=False, tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=1e4))),
+    ("odd-hybrid", "Qwen3_5", "bfloat16", "v5", dict(base, vocab_size=24, hidden_size=16, intermediate_size=10, num_hidden_layers=2, head_dim=12, num_attention_heads=2,
+        linear_num_key_heads=1, linear_num_value_heads=2, linear_key_head_dim=12, linear_value_head_dim=10, linear_conv_kernel_dim=3, tie_word_embeddings=True,
+        layer_types=["full_attention", "linear_attention"], rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5))),
 ]
 
 
@@ -95,8 +101,8 @@ def older(c):
     return c
 
 
-def prompt(n, seed):
-    return torch.randint(3, base["vocab_size"], (1, n), generator=torch.Generator().manual_seed(seed))
+def prompt(n, seed, vocab):
+    return torch.randint(3, vocab, (1, n), generator=torch.Generator().manual_seed(seed))
 
 
 def make(name, cls, dtype, keys, settings, seed):
@@ -115,9 +121,9 @@ def make(name, cls, dtype, keys, settings, seed):
     golden = {}
     with torch.no_grad():
         for n in (1, 7, 40) + (80,) * (name == "phi3-longrope"):  # the last is of the long factors
-            ids = prompt(n, n)
+            ids = prompt(n, n, settings["vocab_size"])
             golden[f"p{n}"], golden[f"p{n}.logits"] = ids[0].int(), model(ids, use_cache=False).logits[0].float().contiguous()
-        ids, gaps = prompt(7, 7), []
+        ids, gaps = prompt(7, 7, settings["vocab_size"]), []
         for _ in range(16):
             best = model(ids, use_cache=False).logits[0, -1].topk(2)
             gaps.append(best.values[0] - best.values[1])
