@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,12 @@ import (
 // TestPackedStyles: a packed checkpoint in groups of 64, and one whose shared expert is plain f16, give the logits of the same weights written
 // out, which this file computes by itself; and what the text leaves out of a checkpoint is said.
 func TestPackedStyles(t *testing.T) {
+	said := runProgram(t, []string{"PATH="}, "hipc", "compile", qwen36Text, "--weights", "testdata/qwen35moe_b_paro", "--target", "cpu_v3", "-o", filepath.Join(t.TempDir(), "out")).out
+	for _, want := range []string{`bits a value`, `i4_128 +x16 +33 +3\.277 M +\S+ MiB +4\.25\n`, `not used: 21 tensors model\.visual\.\*`} {
+		if !regexp.MustCompile(want).MatchString(said) {
+			t.Errorf("hipc compile says nothing of %s:\n%s", want, said)
+		}
+	}
 	t.Setenv("PATH", "") // no compiler: the reference doesn't need one
 	ids := ints(t, openGolden(t, "qwen35moe_b_paro", "golden"), "p1.ids")
 	run := func(c *packedCheckpoint) ([]float32, *compiler.Result) {

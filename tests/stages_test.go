@@ -93,6 +93,11 @@ func TestStages(t *testing.T) {
 			if r.Missing == nil {
 				t.Error("a compiler was found where there is none")
 			}
+			for file, most := range map[string]int{model: 60, filepath.Join(o.Out, "plan.go"): 400} {
+				if n := strings.Count(string(readFile(t, file)), "\n"); n > most {
+					t.Errorf("%s has %d lines, want at most %d", file, n, most)
+				}
+			}
 			remake := fmt.Sprintf("go test ./tests -run 'TestStages/%s$' -update", name)
 			if *updateGoldens {
 				writeStages(t, golden, o, remake)
