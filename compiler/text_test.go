@@ -149,7 +149,7 @@ func TestTooLarge(t *testing.T) {
 		{map[string]string{"F": "2147483648", "d": "2147483648"}, "weights: more than any machine holds; look at its dims, and at --set"},
 		{map[string]string{"L": "1025"}, "1025 layers: a plan has at most 1024"},
 	} {
-		_, err := Plan(Options{Model: "../models/llama.yaml", Target: "cpu_v3", NoFuse: true, Set: c.set})
+		_, err := Plan(Options{Model: "../models/llama.yaml", NoFuse: true, Set: c.set}, []string{"cpu_v3"})
 		if err == nil || !strings.HasPrefix(err.Error(), "../models/llama.yaml:") || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("--set %v: %v, want %s", c.set, err, c.want)
 		}

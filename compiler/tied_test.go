@@ -44,7 +44,7 @@ func TestTied(t *testing.T) {
 		model, _, _ := strings.Cut(c.family, "-")
 		out := filepath.Join(t.TempDir(), "out")
 		o := Options{Model: "../models/" + model + ".yaml", Weights: dir, Target: "cpu_v3", Out: out, NoFuse: true}
-		if _, err = Plan(o); c.want != "" {
+		if _, err = Plan(o, []string{o.Target}); c.want != "" {
 			_, err = Compile(t.Context(), o)
 		}
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "../models/"+model+".yaml:")) {

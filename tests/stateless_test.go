@@ -41,13 +41,13 @@ func TestStateless(t *testing.T) {
 	for layers, last := range map[string]string{"1": "0", "2": "0", "3": "0", "4": "3", "6": "3"} {
 		for _, off := range []bool{false, true} {
 			for _, target := range []string{"cpu_v3", "gfx1100"} {
-				d, err := compiler.Plan(compiler.Options{Model: file, Target: target, NoFuse: off, Set: map[string]string{"L": layers}})
+				d, err := compiler.Plan(compiler.Options{Model: file, NoFuse: off, Set: map[string]string{"L": layers}}, []string{target})
 				if err != nil {
 					t.Errorf("%s layers for %s: %v", layers, target, err)
 					continue
 				}
 				ran := ""
-				for _, b := range d.Plan.Buckets {
+				for _, b := range d[0].Plan.Buckets {
 					for _, p := range b.Parts {
 						if b.Name == "prefill_512" && p.Layers != "" {
 							ran += p.Layers + " "
@@ -87,7 +87,7 @@ func TestStateless(t *testing.T) {
 
 	text := strings.Replace(statelessText, "layers[L]: full, plain, plain", "layers[L]: plain", 1)
 	writeFile(t, file, text)
-	_, err := compiler.Plan(compiler.Options{Model: file, Target: "cpu_v3"})
+	_, err := compiler.Plan(compiler.Options{Model: file}, []string{"cpu_v3"})
 	got := syntax.Render(err, func(string) (string, bool) { return text, true })
 	if want := file + ":18:3: no layer keeps a state: a token would know nothing of those before it; want attend, conv1d or delta_rule in a block\n" +
 		"      repeat h through layers[L]: plain\n      ^\n"; !strings.HasPrefix(got, want) {
