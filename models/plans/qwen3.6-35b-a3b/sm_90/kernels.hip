@@ -163,7 +163,12 @@ KERNEL(router_f16_2048_256_8_4__rotate_1_2048_128_1__matmul_f16_2048_1_1_8__rota
   rotate<1, 2048, 128, 1>(Arg{a12}, Arg{a13}, Arg{a14}, Arg{a22}, block - 97);
 }
 KERNEL(sample_248320, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<248320>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(softmax_topk_256_8_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); softmax_topk<256, 8, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(softmax_topk_256_8_512__rotate_1_2048_128_512__rotate_1_512_128_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 512) return softmax_topk<256, 8, 512>(Arg{a0}, Arg{a1}, Arg{a8}, Arg{a9}, block);
+  if (block < 640) return rotate<1, 2048, 128, 512>(Arg{a2}, Arg{a3}, Arg{a4}, Arg{a10}, block - 512);
+  rotate<1, 512, 128, 512>(Arg{a5}, Arg{a6}, Arg{a7}, Arg{a11}, block - 640);
+}
 KERNEL(softmax_topk_256_8_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); softmax_topk<256, 8, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(split_norm_rope_append_16_2_256_64_r1em06_r1e07_64_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10) { const int block = block_number(); split_norm_rope_append<16, 2, 256, 64, r1em06, r1e07, 64, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, block); }
 KERNEL(split_norm_rope_append_16_2_256_64_r1em06_r1e07_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10) { const int block = block_number(); split_norm_rope_append<16, 2, 256, 64, r1em06, r1e07, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, block); }
@@ -173,11 +178,7 @@ KERNEL(swiglu_each_rotate_i4_128_256_8_2048_512_128__swiglu_rotate_i4_128_i4_128
   if (block < 256) return swiglu_each_rotate<I4_128, 256, 8, 2048, 512, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a11}, block);
   swiglu_rotate<I4_128, I4_128, 2048, 512, 128>(Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, Arg{a12}, block - 256);
 }
-KERNEL(swiglu_each_tiles_i4_128_256_8_2048_512_0_512_32_128__rotate_1_512_128_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8) {
-  const int block = block_number();
-  if (block < 2048) return swiglu_each_tiles<I4_128, 256, 8, 2048, 512, 0, 512, 32, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a7}, block);
-  rotate<1, 512, 128, 512>(Arg{a4}, Arg{a5}, Arg{a6}, Arg{a8}, block - 2048);
-}
+KERNEL(swiglu_each_tiles_i4_128_256_8_2048_512_0_512_32_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_each_tiles<I4_128, 256, 8, 2048, 512, 0, 512, 32, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_each_tiles_i4_128_256_8_2048_512_0_64_32_128__rotate_1_512_128_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8) {
   const int block = block_number();
   if (block < 2048) return swiglu_each_tiles<I4_128, 256, 8, 2048, 512, 0, 64, 32, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a7}, block);

@@ -28,12 +28,10 @@ HIPC_REAL(r1em06, 1e-06)
 
 KERNEL(append_4_256_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); append<4, 256, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(attend_gate_split_24_4_256_64_r0p0625_0_3, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8) { const int block = block_number(); attend_gate_split<24, 4, 256, 64, r0p0625, 0, 3>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, block); }
-KERNEL(conv_silu_10240_4_1__matmul_bf16_5120_48_1_8_x2__matmul_bf16_5120_6144_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11, void *a12, void *a13, void *a14, void *a15, void *a16, void *a17) {
+KERNEL(conv_silu_10240_4_1__matmul_bf16_5120_6144_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) {
   const int block = block_number();
-  if (block < 40) return conv_silu<10240, 4, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a13}, Arg{a17}, block);
-  if (block < 43) return matmul<BF16, 5120, 48, 1, 8>(Arg{a4}, Arg{a5}, Arg{a6}, Arg{a14}, block - 40);
-  if (block < 46) return matmul<BF16, 5120, 48, 1, 8>(Arg{a7}, Arg{a8}, Arg{a9}, Arg{a15}, block - 43);
-  matmul<BF16, 5120, 6144, 1, 4>(Arg{a10}, Arg{a11}, Arg{a12}, Arg{a16}, block - 46);
+  if (block < 40) return conv_silu<10240, 4, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a7}, Arg{a9}, block);
+  matmul<BF16, 5120, 6144, 1, 4>(Arg{a4}, Arg{a5}, Arg{a6}, Arg{a8}, block - 40);
 }
 KERNEL(conv_silu_10240_4_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); conv_silu<10240, 4, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(conv_silu_10240_4_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); conv_silu<10240, 4, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
@@ -63,7 +61,12 @@ KERNEL(matmul_add_tiles_bf16_17408_5120_64_64_128, 256, void *a0, void *a1, void
 KERNEL(matmul_add_tiles_bf16_6144_5120_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 6144, 5120, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_6144_5120_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 6144, 5120, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_argmax_bf16_5120_248320_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<BF16, 5120, 248320, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_bf16_5120_10240_1_4, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 5120, 10240, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(matmul_bf16_5120_10240_1_4__matmul_bf16_5120_48_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 320) return matmul<BF16, 5120, 10240, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 323) return matmul<BF16, 5120, 48, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 320);
+  matmul<BF16, 5120, 48, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 323);
+}
 KERNEL(matmul_bf16_5120_12288_1_4__matmul_bf16_5120_1024_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
   const int block = block_number();
   if (block < 384) return matmul<BF16, 5120, 12288, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
