@@ -317,12 +317,36 @@ func without(rules []*fusion.Rule, names []string) ([]*fusion.Rule, error) {
 	return slices.DeleteFunc(slices.Clone(rules), func(r *fusion.Rule) bool { return slices.Contains(names, r.Name) }), nil
 }
 
+// fuse is what of the rules is left out, as plan.Plan has it; setFuse takes it from there.
+func (o *Options) fuse() string {
+	if o.NoFuse {
+		return "off"
+	}
+	var b strings.Builder
+	for i, r := range o.Without {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("-" + r)
+	}
+	return b.String()
+}
+
+func (o *Options) setFuse(s string) {
+	if o.NoFuse = s == "off"; o.NoFuse || s == "" {
+		return
+	}
+	for _, r := range strings.Split(s, ",") {
+		o.Without = append(o.Without, strings.TrimPrefix(r, "-"))
+	}
+}
+
 func (c *compilation) place() error {
 	c.packed = &packList{target: c.target, context: c.context}
 	entries, reals := map[string]codegen.Entry{}, map[string]codegen.Real{}
 	p := &plan.Plan{
 		Version: plan.Version, Model: c.text.Name, Target: c.target.Name, Device: c.target.Device, Act: c.target.Act, KV: c.target.KV,
-		Layers: c.model.Layers, Vocab: c.vocab, Context: c.context, Page: c.target.Page,
+		Layers: c.model.Layers, Vocab: c.vocab, Context: c.context, Page: c.target.Page, Fuse: c.opts.fuse(),
 	}
 	prices, err := kernels.Prices(c.target.Name)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"hipc/fusion"
@@ -20,6 +21,8 @@ type Explanation struct {
 	Target           string              `json:"target"`
 	Machine          kernels.Machine     `json:"machine"`
 	Context          int                 `json:"context"`
+	Fuse             string              `json:"fuse,omitempty"`     // rules that it was planned without, as compile's --fuse
+	Note             string              `json:"note,omitempty"`     // where an artifact's own plan is another
 	LaunchesPerToken int                 `json:"launches_per_token"` // of decode_1
 	UnfusedLaunches  int                 `json:"launches_per_token_unfused"`
 	BytesPerToken    int                 `json:"bytes_per_token"` // moved by decode_1, whole context empty
@@ -56,7 +59,8 @@ type BucketExplanation struct {
 }
 
 // Explain explains a model text with Options, or, if opts.Model is a folder, the artifact there: its lowered graph is
-// planned again for its target.
+// planned again for its target, without the rules that it was compiled without unless opts name others. What comes of it is said to be another
+// plan where it is: of another target, or made by another hipc.
 func Explain(opts Options) (*Explanation, error) {
 	info, err := os.Stat(opts.Model)
 	if err != nil {
@@ -73,7 +77,7 @@ func Explain(opts Options) (*Explanation, error) {
 		}
 		return c.explain(), nil
 	}
-	c, err := reopen(opts)
+	c, own, err := reopen(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -82,49 +86,70 @@ func Explain(opts Options) (*Explanation, error) {
 			return nil, err
 		}
 	}
-	return c.explain(), nil
+	e := c.explain()
+	if a, b := launches(own.Fold()), launches(c.plan); own.Target != c.plan.Target || !slices.Equal(a, b) {
+		e.Note = fmt.Sprintf("%s has another plan, for %s with %d launches a token: this one is what this hipc makes of its graph", opts.Model, own.Target, own.Buckets[0].Cost.Steps)
+	}
+	return e, nil
 }
 
-// reopen takes an artifact back to its lowered graph.
-func reopen(opts Options) (*compilation, error) {
+// launches are a plan's, by part.
+func launches(p *plan.Plan) []string {
+	var list []string
+	for _, b := range p.Buckets {
+		for _, part := range b.Parts {
+			list = append(list, b.Name+" "+part.Name+" "+part.Base)
+			for _, s := range part.Steps {
+				list = append(list, s.Inst)
+			}
+		}
+	}
+	return list
+}
+
+// reopen takes an artifact back to its lowered graph. It also gives the plan that it has.
+func reopen(opts Options) (*compilation, *plan.Plan, error) {
 	src, err := os.ReadFile(filepath.Join(opts.Model, planFile))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p, err := plan.Read(src)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(opts.Model, planFile), err)
+		return nil, nil, fmt.Errorf("%s: %w", filepath.Join(opts.Model, planFile), err)
+	}
+	if !opts.NoFuse && len(opts.Without) == 0 {
+		opts.setFuse(p.Fuse)
 	}
 	if opts.Target == "cpu" || opts.Target == "" {
 		opts.Target = p.Target
 	}
 	c, err := start(opts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	file := filepath.Join(opts.Model, graphFile)
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_, lowered, _ := strings.Cut(string(text), "# --- lowered\n")
 	lowered, _, _ = strings.Cut(lowered, "# --- ")
 	f, err := syntax.Parse(file, lowered, syntax.Pos{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.lowered, err = (&ir.Builder{}).Build(p.Model, f); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c.model, c.text = c.lowered, &Text{Name: p.Model}
 	c.context, c.vocab = p.Context, p.Vocab
-	return c, nil
+	return c, p, nil
 }
 
 func (c *compilation) explain() *Explanation {
 	d := c.plan.Buckets[0].Cost
 	e := &Explanation{
-		Model: c.plan.Model, Target: c.plan.Target, Machine: kernels.Machines[c.target.Name], Context: c.context, Speeds: c.speeds(), Bodies: bodies(c.buckets[0].model),
+		Model: c.plan.Model, Target: c.plan.Target, Machine: kernels.Machines[c.target.Name], Context: c.context, Fuse: c.plan.Fuse, Speeds: c.speeds(), Bodies: bodies(c.buckets[0].model),
 		LaunchesPerToken: d.Steps, UnfusedLaunches: c.unfused(), BytesPerToken: d.Bytes, OpsPerToken: d.Ops,
 		Weights: c.plan.WeightBytes(), State: c.plan.StateBytes(), Arena: c.plan.ArenaBytes(), Formats: c.formats(),
 	}

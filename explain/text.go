@@ -14,7 +14,10 @@ import (
 
 // Text writes the explanation for a terminal; of one bucket, or of "all".
 func Text(out io.Writer, e *compiler.Explanation, bucket string) {
-	fmt.Fprintf(out, "%s for %s, context %d\n", e.Model, e.Target, e.Context)
+	fmt.Fprintf(out, "%s\n", head(e))
+	if e.Note != "" {
+		fmt.Fprintf(out, "  %s\n", e.Note)
+	}
 	fmt.Fprintf(out, "  a token: %d launches (%d unfused), %s moved, %s\n", e.LaunchesPerToken, e.UnfusedLaunches, Size(int64(e.BytesPerToken)), Ops(e.OpsPerToken))
 	for _, b := range e.Buckets {
 		fmt.Fprintf(out, "  %s\n", Phase(&b))
@@ -29,6 +32,15 @@ func Text(out io.Writer, e *compiler.Explanation, bucket string) {
 			fmt.Fprintf(out, "\n%s", b.Report)
 		}
 	}
+}
+
+// head says what is explained.
+func head(e *compiler.Explanation) string {
+	s := fmt.Sprintf("%s for %s, context %d", e.Model, e.Target, e.Context)
+	if e.Fuse != "" {
+		s += ", --fuse=" + e.Fuse
+	}
+	return s
 }
 
 // Phase is what a bucket costs, in a line.

@@ -44,6 +44,7 @@ func (p *Plan) checkHead() error {
 		within("vocab", p.Vocab, 1, MaxVocab),
 		within("context", p.Context, 1, MaxContext),
 		within("page", p.Page, 1, MaxPage),
+		text("fuse", p.Fuse),
 	)
 }
 

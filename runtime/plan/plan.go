@@ -20,8 +20,9 @@ type Plan struct {
 	KV      string // element of the KV cache
 	Layers  int
 	Vocab   int
-	Context int // longest context in tokens
-	Page    int // tokens a KV page
+	Context int    // longest context in tokens
+	Page    int    // tokens a KV page
+	Fuse    string // what of the rules it was made without, as hipc compile --fuse has it: off, -swiglu,-rope_append; empty: nothing
 	Weights []Weight
 	State   []State
 	Cells   []Cell
