@@ -39,10 +39,13 @@ type Options struct {
 	Set     map[string]string // dims and reals that override the checkpoint's and the text's
 	Context int               // longest context in tokens; 0: the checkpoint's, at most DefaultContext
 	Version string            // hipc's own, for the manifest
-	Memo    *fusion.Memo      // plans of graphs that other compilations have made, or nil
+	Memo    *Memo             // plans of graphs that other compilations have made, or nil
 	// Progress sees how far a stage is, in bytes.
 	Progress func(stage string, done, total int64)
 }
+
+// A Memo remembers plans for compilations that have graphs in common.
+type Memo = fusion.Memo
 
 // DefaultContext bounds the context unless --context says otherwise: SmolLM2's KV cache takes 45 KiB a token in fp32.
 const DefaultContext = 8192

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"hipc/compiler"
-	"hipc/fusion"
 )
 
 // DefaultTargets are what two model texts are planned for unless something else is asked for.
@@ -23,7 +22,7 @@ type Options struct {
 // Run compares what two specs name, for every target that both have.
 func Run(a, b string, o Options) (*Report, error) {
 	if o.Compile.Memo == nil {
-		o.Compile.Memo = &fusion.Memo{} // of two versions of a model most graphs are the same
+		o.Compile.Memo = &compiler.Memo{} // of two versions of a model most graphs are the same
 	}
 	sides, err := both([2]string{a, b}, o)
 	if err != nil {

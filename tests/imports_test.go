@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"codegen":             {"runtime/plan"},
 	"compiler":            {"codegen", "fusion", "ir", "ir/syntax", "kernels", "runtime/plan", "runtime/text/files", "runtime/weights"},
 	"explain":             {"compiler"},
-	"review":              {"compiler", "fusion", "runtime/plan"},
+	"review":              {"compiler", "runtime/plan"},
 	"runtime/plan":        nil,
 	"runtime/weights":     nil,
 	"runtime/text/files":  nil,
