@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"hipc/compiler"
-	"hipc/fusion"
 )
 
 //go:embed page.html
@@ -26,7 +25,7 @@ func HTML(w io.Writer, e *compiler.Explanation) error {
 	for i := range e.Buckets {
 		b := &e.Buckets[i]
 		_, cost, _ := strings.Cut(Phase(b), ": ")
-		v.Phases = append(v.Phases, phase{Name: b.Name, Line: cost, Rows: rows(b), Rules: rules(b.Report), Layers: b.Report.Rotation()})
+		v.Phases = append(v.Phases, phase{Name: b.Name, Line: cost, Rows: rows(b), Rules: rules(b), Layers: b.Report.Rotation()})
 	}
 	v.Timeline = timeline(&e.Buckets[0])
 	v.Roofline = roofline(e)
@@ -63,9 +62,9 @@ type ruleTable struct {
 
 type ruleRow struct{ Rule, At, Outcome, Class string }
 
-func rules(m *fusion.ModelReport) []ruleTable {
+func rules(b *compiler.BucketExplanation) []ruleTable {
 	var out []ruleTable
-	for _, r := range m.Graphs {
+	for _, r := range b.Report.Graphs {
 		title, _, _ := strings.Cut(r.String(), "\n")
 		t := ruleTable{Title: title}
 		for _, e := range r.Fired {
