@@ -71,6 +71,9 @@ func compareParts(a, b part) (changes []Change, unchanged int) {
 			unchanged++
 		}
 	}
+	for _, g := range pairs(x, y, partner, taken) {
+		changes = append(changes, g.change(name))
+	}
 	for _, g := range groups(x, y, partner, taken) {
 		changes = append(changes, g.change(name))
 	}
@@ -109,6 +112,33 @@ func (w *wiring) pair(a, b *Step) string {
 
 // A group is steps of both sides that do the same work in another way.
 type group struct{ a, b []Step }
+
+// pairs takes out of what has no partner the steps that do the same on the same weights and states, in the same order: they have other dims,
+// formats or tiles. Those that have neither weights nor states must make a value of the same name.
+func pairs(x, y []Step, partner []int, taken []bool) []group {
+	var a, b []int
+	for i := range x {
+		if partner[i] < 0 {
+			a = append(a, i)
+		}
+	}
+	for j := range y {
+		if !taken[j] {
+			b = append(b, j)
+		}
+	}
+	var out []group
+	for _, p := range lcs(len(a), len(b), func(i, j int) bool {
+		s, t := &x[a[i]], &y[b[j]]
+		return s.Op == t.Op && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.step.State, t.step.State) &&
+			(len(s.Weights)+len(s.step.State) > 0 || meet(s.step.Out, t.step.Out))
+	}) {
+		i, j := a[p[0]], b[p[1]]
+		partner[i], taken[j] = j, true
+		out = append(out, group{x[i : i+1], y[j : j+1]})
+	}
+	return out
+}
 
 // groups divides what has no partner. Steps belong together that read the same weight or make the same value, and a step
 // whose value exists on its side alone belongs to those that read it.
@@ -219,6 +249,9 @@ func one(a, b *Step) Kind {
 	case !slices.Equal(a.types, b.types):
 		return Resized
 	case a.Row != "" && a.Row == b.Row && a.Inst != b.Inst:
+		if onlyNumbers(a, b) {
+			return Adjusted
+		}
 		return Resized
 	}
 	return Retiled

@@ -3,6 +3,7 @@ package review
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hipc/runtime/plan"
@@ -14,11 +15,14 @@ func (c *Change) because(a, b *Side) {
 	case Fused, Split, Replaced, Added, Removed:
 		c.rules(a, b)
 		c.shared()
-	case Retiled, Resized, Reformatted, Rewired, Repriced:
+	case Retiled, Resized, Adjusted, Reformatted, Rewired, Repriced:
 		if c.Kind != Repriced {
 			c.operands(&c.A[0], &c.B[0])
 		}
 		c.rows(&c.A[0], &c.B[0])
+		if c.Kind == Adjusted || c.Kind == Resized || c.Kind == Retiled {
+			c.arguments(&c.A[0], &c.B[0])
+		}
 		if x, y := c.A[0].Cost, c.B[0].Cost; x != nil && y != nil && x.From != y.From {
 			c.say("%s → %s", x.From, y.From)
 		}
@@ -58,7 +62,7 @@ func (c *Change) rules(a, b *Side) {
 		for _, op := range strings.Split(s.Op, " | ") {
 			if u, ok := a.use(&s, op); ok && u.Outcome == "fired" && !slices.Contains(y, op) {
 				other, known := b.useAt(c.B, op)
-				c.say("rule %s fires no more: %s", op, now(other, known))
+				c.say("rule %s fires no more%s", op, now(other, known))
 			}
 		}
 	}
@@ -91,15 +95,15 @@ func before(u plan.RuleUse, known bool) string {
 func now(u plan.RuleUse, known bool) string {
 	switch {
 	case !known:
-		return "it isn't there or matches nothing"
+		return ": it isn't there or matches nothing"
 	case u.Outcome == "lost" && u.Time < 50:
-		return "it saves nothing"
+		return ": it saves nothing"
 	case u.Outcome == "lost":
-		return fmt.Sprintf("it would be %s dearer", micros(u.Time))
+		return fmt.Sprintf(": it would be %s dearer", micros(u.Time))
 	case u.Outcome == "lacking":
-		return "it lacks a kernel, " + u.Why
+		return ": it lacks a kernel, " + u.Why
 	}
-	return "it fires elsewhere in the part"
+	return " here; elsewhere in the part it does"
 }
 
 // use is what came of a rule where a step is; the part may be the base's.
@@ -204,4 +208,85 @@ func micros(ns int) string {
 		return fmt.Sprintf("%.0f µs", float64(ns)/1e3)
 	}
 	return fmt.Sprintf("%.1f µs", float64(ns)/1e3)
+}
+
+// An argument is one of an instance, under the name that the registry's row has for it.
+type argument struct{ name, value string }
+
+// argumentsOf are those of a step, siblings after each other; nil if row and instance don't have as many.
+func argumentsOf(s *Step) []argument {
+	mark := func(r rune) bool { return strings.ContainsRune("<>, ", r) }
+	marks := func(text string) string {
+		return strings.Map(func(r rune) rune {
+			if mark(r) {
+				return r
+			}
+			return -1
+		}, text)
+	}
+	var out []argument
+	rows, insts := strings.Split(s.Row, " | "), strings.Split(s.Inst, " | ")
+	if len(rows) != len(insts) {
+		return nil
+	}
+	for i := range rows {
+		row, _, _ := strings.Cut(rows[i], " where ")
+		names, values := strings.FieldsFunc(row, mark), strings.FieldsFunc(insts[i], mark)
+		if marks(row) != marks(insts[i]) || len(names) != len(values) {
+			return nil
+		}
+		for k := range names {
+			out = append(out, argument{names[k], values[k]})
+		}
+	}
+	return out
+}
+
+// onlyNumbers says that real numbers are all that two instances of a row differ in.
+func onlyNumbers(a, b *Step) bool {
+	x, y := argumentsOf(a), argumentsOf(b)
+	if x == nil || len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if x[i] != y[i] && (number(x[i].value) == "" || number(y[i].value) == "") {
+			return false
+		}
+	}
+	return true
+}
+
+// number is a real number that an instance names, as people write it: r1em05 is 1e-05, list8_… some numbers; "" if it names none.
+func number(name string) string {
+	if strings.HasPrefix(name, "list") {
+		return "other numbers"
+	}
+	digits, ok := strings.CutPrefix(name, "r")
+	if digits = strings.NewReplacer("m", "-", "p", ".").Replace(digits); !ok {
+		return ""
+	}
+	if _, err := strconv.ParseFloat(digits, 64); err != nil {
+		return ""
+	}
+	return digits
+}
+
+// arguments says which arguments of the template are others now: what no weight's type says.
+func (c *Change) arguments(a, b *Step) {
+	x, y := argumentsOf(a), argumentsOf(b)
+	if x == nil || len(x) != len(y) {
+		return
+	}
+	for i := range x {
+		if x[i].name != y[i].name || x[i].value == y[i].value {
+			continue
+		}
+		v, w := x[i].value, y[i].value
+		if r, s := number(v), number(w); r != "" && s != "" {
+			v, w = r, s
+		} else if !slices.Equal(a.types, b.types) {
+			continue // the weights' dims are told already
+		}
+		c.say("%s %s", x[i].name, span(v, w))
+	}
 }

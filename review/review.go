@@ -99,6 +99,7 @@ const (
 	Retiled     Kind = "retiled"     // another instance, grid or block of the same op on the same weights
 	Reformatted Kind = "reformatted" // weights in another format or layout
 	Resized     Kind = "resized"     // other dims
+	Adjusted    Kind = "adjusted"    // another real number: an epsilon, a scale
 	Replaced    Kind = "replaced"    // as many launches of other ops
 	Added       Kind = "added"
 	Removed     Kind = "removed"

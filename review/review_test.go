@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,8 @@ func side(layers int, parts ...string) *Side {
 			inst, rest, _ := strings.Cut(st, "/")
 			out, reads, _ := strings.Cut(rest, "<")
 			reads, weight, hasWeight := strings.Cut(reads, "@")
-			step := plan.Step{Kernel: inst, Inst: inst + "<1>", Out: []string{out}, Grid: 1, Block: 1}
+			inst, dim, _ := strings.Cut(strings.TrimSuffix(inst, ">"), "<") // INST<DIM>
+			step := plan.Step{Kernel: inst, Inst: inst + "<" + cmp.Or(dim, "1") + ">", Out: []string{out}, Grid: 1, Block: 1}
 			for _, n := range strings.Split(reads, ",") {
 				if n != "" {
 					step.In = append(step.In, n)
@@ -91,6 +93,8 @@ func TestCompare(t *testing.T) {
 		{"rewired", []string{"layer 0-3: mul/q<h@wq mul/k<h@wk attend/a<q norm/n<a"}, []string{"layer 0-3: mul/q<h@wq mul/k<h@wk attend/a<k norm/n<a"}, [2]int{4, 4},
 			[]string{"rewired ×4 attend -> attend"}, 12},
 		{"added", []string{"layer 0-3: mul/q<h@wq norm/n<q"}, []string{"layer 0-3: mul/q<h@wq mul/k<h@wk norm/n<q"}, [2]int{4, 4}, []string{"added ×4 -> mul"}, 8},
+		{"two steps of other dims that share a state", []string{"layer 0-3: rope/q<h attend/a<q"}, []string{"layer 0-3: rope<2>/q<h attend<2>/a<q"}, [2]int{4, 4},
+			[]string{"resized ×4 rope -> rope", "resized ×4 attend -> attend"}, 0},
 		{"removed", []string{"layer 0-3: mul/q<h@wq mul/k<h@wk norm/n<q"}, []string{"layer 0-3: mul/q<h@wq norm/n<q"}, [2]int{4, 4}, []string{"removed ×4 mul ->"}, 8},
 	} {
 		a, b := side(c.layers[0], c.a...), side(c.layers[1], c.b...)
@@ -130,6 +134,30 @@ func TestKinds(t *testing.T) {
 		}
 		if want := "vgpr 90 → 128 (waves a SIMD 16 → 10)"; kind == Rebuilt && !slices.Contains(d.Buckets[0].Changes[0].Reason, want) {
 			t.Errorf("a rebuilt kernel: %q, want %q", d.Buckets[0].Changes[0].Reason, want)
+		}
+	}
+}
+
+// TestArguments: what differs in an instance is told by the names of the registry's row, unless a weight's type says it.
+func TestArguments(t *testing.T) {
+	const row = "attend<H, map<D>, eps, 4> where D < 256"
+	for _, c := range []struct {
+		a, b string
+		kind Kind
+		want string
+	}{
+		{"attend<8, map<128>, r1em06, 4>", "attend<8, map<128>, r1em05, 4>", Adjusted, "eps 1e-06 → 1e-05"},
+		{"attend<8, map<128>, r0p125, 4>", "attend<16, map<64>, r0p25, 4>", Resized, "H 8 → 16; D 128 → 64; eps 0.125 → 0.25"},
+		{"attend<8, map<128>, list2_00ff, 4>", "attend<8, map<128>, list2_01ff, 4>", Adjusted, "eps other numbers"},
+		{"attend<8, 128, r1, 4, 5>", "attend<8, 64, r1, 4, 5>", Resized, ""},
+	} {
+		a, b := side(1, "layer 0: mul/q<h@wq"), side(1, "layer 0: mul/q<h@wq")
+		for s, inst := range map[*Side]string{a: c.a, b: c.b} {
+			s.Plan.Buckets[0].Parts[0].Steps[0].Inst, s.Costs.Steps[0].Row = inst, row
+		}
+		d, _ := changes(t, a, b)
+		if got := d.Buckets[0].Changes[0]; got.Kind != c.kind || strings.Join(got.Reason, "; ") != c.want {
+			t.Errorf("%s → %s: %s: %q, want %s: %q", c.a, c.b, got.Kind, got.Reason, c.kind, c.want)
 		}
 	}
 }

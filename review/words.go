@@ -110,4 +110,4 @@ func (k Kind) noun(n int) string {
 }
 
 // kinds are all of them, in the order of a verdict.
-var kinds = []Kind{Fused, Split, Replaced, Added, Removed, Reformatted, Resized, Retiled, Layers, Moved, Rewired, Rebuilt, Repriced}
+var kinds = []Kind{Fused, Split, Replaced, Added, Removed, Reformatted, Resized, Adjusted, Retiled, Layers, Moved, Rewired, Rebuilt, Repriced}
