@@ -325,35 +325,38 @@ func (c *change) holdAgainst(t *testing.T, got map[string]string) {
 	}
 }
 
-// TestDiffIsQuick: two texts of a 40-layer model, nothing in common, both planned and compared: 200 ms on two cores, nine times of ten at least.
-// Artifacts, which are only read, take less.
+// TestDiffIsQuick: of 40 runs of hipc diff on two texts of a 40-layer model, changed in a layer that thirty of them are, 38 take less than 200 ms on two
+// cores: less than 400 ms of processor time, which is the bound here, because on a machine that does other things, too, the wall clock measures those.
+// What other programs leave of the caches and of a core's second thread still counts: under load it's twice what it is on a quiet machine.
 func TestDiffIsQuick(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it measures")
 	}
-	const model = "../models/qwen3.6-35b-a3b.yaml"
-	wide := filepath.Join(t.TempDir(), "wide.yaml")
+	const model, runs, most = "../models/qwen3.6-35b-a3b.yaml", 40, 400 * time.Millisecond
+	changed := filepath.Join(t.TempDir(), "changed.yaml")
 	text := string(readFile(t, model))
-	other := strings.Replace(text, "hidden_size = 2048", "hidden_size = 4096", 1)
+	other := strings.Replace(text, "silu(z), @out_proj[d]", "sigmoid(z), @out_proj[d]", 1)
 	if other == text {
-		t.Fatal("the model's width has moved")
+		t.Fatal("the layer's gate has moved")
 	}
-	writeFile(t, wide, other)
-	var took, cpu []time.Duration
-	for range 10 {
+	writeFile(t, changed, other)
+	var wall, cpu []time.Duration
+	for range runs {
 		begun := time.Now()
-		p := startProgram(t, nil, "hipc", "diff", model, wide, "--target", "cpu_v4")
-		if got := finish(t, p); got.code != 0 || !strings.Contains(got.out, "resized") {
+		p := startProgram(t, nil, "hipc", "diff", model, changed)
+		if got := finish(t, p); got.code != 0 || !strings.Contains(got.out, "rule gdn_norm_rotate fires no more") {
 			t.Fatalf("exit %d: %s%s", got.code, got.out, got.err)
 		}
-		took = append(took, time.Since(begun))
+		wall = append(wall, time.Since(begun))
 		cpu = append(cpu, p.ProcessState.UserTime()+p.ProcessState.SystemTime())
 	}
-	slices.Sort(took)
-	slices.Sort(cpu)
-	t.Logf("two 40-layer models: median %v, slowest %v; of two cores' time %v and %v", took[5], took[9], cpu[5], cpu[9])
-	// 400 ms of processor time are 200 ms on two cores. A machine that does other things, too, takes longer for the same.
-	if cpu[5] > 600*time.Millisecond {
-		t.Errorf("half of the runs took more than %v of processor time", cpu[5])
+	for _, l := range [][]time.Duration{wall, cpu} {
+		slices.Sort(l)
+	}
+	const p95 = runs*95/100 - 1
+	t.Logf("two 40-layer models, %d times: wall min %v, median %v, p95 %v, max %v; processor %v, %v, %v, %v", runs,
+		wall[0], wall[runs/2], wall[p95], wall[runs-1], cpu[0], cpu[runs/2], cpu[p95], cpu[runs-1])
+	if cpu[p95] > most {
+		t.Errorf("of %d runs only %d took less than %v of processor time", runs, slices.IndexFunc(cpu, func(d time.Duration) bool { return d > most }), most)
 	}
 }
