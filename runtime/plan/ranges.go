@@ -82,4 +82,6 @@ func Name(name string, layer int) string {
 }
 
 // layered says whether a name has a layer's number to be put in.
-func layered(name string) bool { return Name(name, 0) != name }
+func layered(name string) bool {
+	return strings.Contains(name, "{l}") || strings.Contains(name, "{l+1}")
+}
