@@ -5,6 +5,7 @@ package explain
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
@@ -12,8 +13,15 @@ import (
 	"hipc/compiler"
 )
 
-// Text writes the explanation for a terminal; of one bucket, or of "all".
-func Text(out io.Writer, e *compiler.Explanation, bucket string) {
+// Text writes the explanation for a terminal; of one bucket, or of "all". A bucket that isn't there is an error.
+func Text(out io.Writer, e *compiler.Explanation, bucket string) error {
+	var names []string
+	for _, b := range e.Buckets {
+		names = append(names, b.Name)
+	}
+	if bucket != "all" && !slices.Contains(names, bucket) {
+		return fmt.Errorf("no bucket is called %s: there are %s, or all", bucket, strings.Join(names, ", "))
+	}
 	fmt.Fprintf(out, "%s\n", head(e))
 	if e.Note != "" {
 		fmt.Fprintf(out, "  %s\n", e.Note)
@@ -32,6 +40,7 @@ func Text(out io.Writer, e *compiler.Explanation, bucket string) {
 			fmt.Fprintf(out, "\n%s", b.Report)
 		}
 	}
+	return nil
 }
 
 // head says what is explained.

@@ -40,6 +40,9 @@ func TestText(t *testing.T) {
 		t.Error("another bucket's table is there, too")
 	}
 	out.Reset()
+	if err := Text(&out, e, "decode"); err == nil || !strings.Contains(err.Error(), "there are decode_1, ") || out.Len() > 0 {
+		t.Errorf("a bucket that isn't there: %v", err)
+	}
 	if Text(&out, e, "all"); strings.Count(out.String(), "bound by") != len(e.Buckets) {
 		t.Error("all buckets aren't there")
 	}

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+	"hipc/compiler"
 )
 
 // BudgetName is the budget's file.
@@ -51,7 +53,9 @@ func ReadBudget(file string) (*Budget, error) {
 	d.KnownFields(true)
 	b := &Budget{}
 	if err := d.Decode(b); err != nil {
-		return nil, fmt.Errorf("%s: %s", file, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " "))
+		text := strings.NewReplacer("yaml: ", "", "unmarshal errors:\n  ", "", " in type review.Allowance", " among model, target, bucket, time, launches, memory, spills",
+			" in type review.Budget", ": want budgets", "\n", " ").Replace(err.Error())
+		return nil, fmt.Errorf("%s: %s", file, text)
 	}
 	for i, a := range b.Budgets {
 		if err := a.check(); err != nil {
@@ -82,6 +86,13 @@ func (a *Allowance) check() error {
 	}
 	if limits == 0 {
 		return fmt.Errorf("it limits nothing: want time, launches, memory or spills")
+	}
+	var names []string
+	for _, b := range compiler.Buckets {
+		names = append(names, b.Name)
+	}
+	if !slices.ContainsFunc(names, func(n string) bool { return matches(a.Bucket, n) }) {
+		return fmt.Errorf("no bucket is called %s: there are %s", a.Bucket, strings.Join(names, ", "))
 	}
 	return nil
 }

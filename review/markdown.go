@@ -18,7 +18,7 @@ func (r *Report) Markdown(w io.Writer) {
 	var open []string
 	say := func(format string, args ...any) { open = append(open, fmt.Sprintf(format, args...)) }
 	for _, o := range r.Over {
-		say("> **Over the budget:** %s", escape(o))
+		say("> - **Over the budget:** %s", escape(o))
 	}
 	if len(r.Over) > 0 {
 		say("")

@@ -219,13 +219,14 @@ func TestBudget(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"budgets:\n  - {time: 2}\n":                "no limit",
-		"budgets:\n  - {time: 2%}\n":               "no limit",
-		"budgets:\n  - {memory: +2ms}\n":           "no limit",
-		"budgets:\n  - {bucket: a}\n":              "limits nothing",
-		"budgets:\n  - {bucket: '[', time: +1%}\n": "syntax error in pattern",
-		"budgets:\n  - {tme: +1%}\n":               "tme",
-		"budgets: [\n":                             "hipc.budget.yaml",
+		"budgets:\n  - {time: 2}\n":                     "no limit",
+		"budgets:\n  - {time: 2%}\n":                    "no limit",
+		"budgets:\n  - {memory: +2ms}\n":                "no limit",
+		"budgets:\n  - {bucket: a}\n":                   "limits nothing",
+		"budgets:\n  - {bucket: '[', time: +1%}\n":      "syntax error in pattern",
+		"budgets:\n  - {tme: +1%}\n":                    "line 2: field tme not found among model, ",
+		"budgets:\n  - {bucket: decode_2, time: +1%}\n": "no bucket is called decode_2: there are decode_1, ",
+		"budgets: [\n":                                  "hipc.budget.yaml",
 	} {
 		if _, err := read(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)

@@ -99,6 +99,13 @@ func both(specs [2]string, o Options) (sides [2][]*Side, err error) {
 	if len(o.Targets) == 0 {
 		o.Targets = DefaultTargets
 	}
+	var once []string
+	for _, t := range o.Targets {
+		if !slices.Contains(once, t) {
+			once = append(once, t)
+		}
+	}
+	o.Targets = once
 	same := trees[0].text != nil && trees[1].text != nil && bytes.Equal(trees[0].text, trees[1].text) // most models of a pull request
 	var g errgroup.Group
 	for i, t := range trees {

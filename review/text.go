@@ -89,6 +89,14 @@ func (r *Report) subject() string {
 	return r.bucketNames()[0]
 }
 
+// HasBucket says whether a bucket of that name, "" or "all" can be told in full; if not, the error names those that can.
+func (r *Report) HasBucket(name string) error {
+	if names := r.bucketNames(); name != "" && name != "all" && !slices.Contains(names, name) {
+		return fmt.Errorf("no bucket is called %s: there are %s, or all", name, strings.Join(names, ", "))
+	}
+	return nil
+}
+
 func (r *Report) bucketNames() []string {
 	var out []string
 	for _, d := range r.both() {

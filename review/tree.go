@@ -118,8 +118,11 @@ func atRevision(rev, name string) (*revision, error) {
 			fmt.Fprintln(&ids, f[2])
 		}
 	}
-	if len(r.list) == 0 || len(r.list) > maxFiles {
-		return nil, fmt.Errorf("revision %s has %d such files, want one or some: is the path relative to this folder?", rev, len(r.list))
+	switch {
+	case len(r.list) == 0:
+		return nil, fmt.Errorf("revision %s has no such file: want a path relative to this folder", rev)
+	case len(r.list) > maxFiles:
+		return nil, fmt.Errorf("%d files: want at most %d", len(r.list), maxFiles)
 	}
 	data, err := git(&ids, "cat-file", "--batch")
 	if err != nil {

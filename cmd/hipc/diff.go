@@ -78,6 +78,9 @@ func diff(out, aside io.Writer, args []string, o review.Options, fuse, budget, b
 	if err != nil {
 		return err
 	}
+	if err := r.HasBucket(bucket); err != nil {
+		return err
+	}
 	file := budget
 	if file == "" {
 		file = review.BudgetName

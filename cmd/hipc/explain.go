@@ -53,8 +53,7 @@ where kernels/TARGET.tsv has the kernel.`,
 				}
 				return os.WriteFile(html, b.Bytes(), 0o644)
 			}
-			explain.Text(os.Stdout, e, bucket)
-			return nil
+			return explain.Text(os.Stdout, e, bucket)
 		},
 	}
 	f := c.Flags()
