@@ -8,21 +8,21 @@ import (
 	"hipc/ir"
 )
 
-// parsed are the registry's lines by their rows.
-var parsed = sync.OnceValue(func() map[*Kernel]*line {
-	m := map[*Kernel]*line{}
-	for _, lines := range registry() {
-		for _, l := range lines {
-			m[l.Kernel] = l
+// rows are the registry's by their kernels.
+var rows = sync.OnceValue(func() map[*Kernel]*row {
+	m := map[*Kernel]*row{}
+	for _, list := range registry() {
+		for _, r := range list {
+			m[r.Kernel] = r
 		}
 	}
 	return m
 })
 
-// lineOf parses a row that isn't the registry's own.
+// lineOf parses a row, the registry's own once.
 func lineOf(k *Kernel) (*line, error) {
-	if l := parsed()[k]; l != nil {
-		return l, nil
+	if r := rows()[k]; r != nil {
+		return r.line()
 	}
 	return parseLine(k)
 }

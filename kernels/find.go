@@ -13,16 +13,20 @@ import (
 	"hipc/ir/syntax"
 )
 
-func (l *line) on(target string) bool {
-	ok, _ := path.Match(l.Targets, target)
+func (k *Kernel) on(target string) bool {
+	ok, _ := path.Match(k.Targets, target)
 	return ok
 }
 
 func (t table) find(target string, n *ir.Node, d Dims) (*Choice, error) {
 	var why []string
-	for _, l := range t[n.Op.Name] {
-		if !l.on(target) {
+	for _, r := range t[n.Op.Name] {
+		if !r.on(target) {
 			continue
+		}
+		l, err := r.line()
+		if err != nil {
+			panic("kernels: " + r.Op + ": " + err.Error()) // TestRegistry reads all rows
 		}
 		c, err := l.choose(n, d)
 		if err == nil {
@@ -72,8 +76,8 @@ func (t table) missing(target string, n *ir.Node, d Dims, why []string) error {
 		m.Why = []string{n.Op.Name + " is there on " + strings.Join(others, ", ")}
 		return m
 	}
-	for op, lines := range t {
-		if slices.ContainsFunc(lines, func(l *line) bool { return l.on(target) }) {
+	for op, rows := range t {
+		if slices.ContainsFunc(rows, func(r *row) bool { return r.on(target) }) {
 			names = append(names, op)
 		}
 	}

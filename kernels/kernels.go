@@ -123,30 +123,30 @@ type line struct {
 	cells            []string
 }
 
-// A table is a list of lines by op.
-type table map[string][]*line
+// A row is a kernel and, once a node has asked for it, its line: most rows are for other targets and ops than those of one model, and to
+// read all of them takes longer than to plan one.
+type row struct {
+	*Kernel
+	line func() (*line, error)
+}
+
+func newRow(k *Kernel) *row {
+	return &row{k, sync.OnceValues(func() (*line, error) { return parseLine(k) })}
+}
+
+// A table is a list of rows by op.
+type table map[string][]*row
 
 var registry = sync.OnceValue(func() table {
-	t, err := parseTable(Registry)
-	if err != nil {
-		panic("kernels: " + err.Error())
+	t := table{}
+	for i := range Registry {
+		k := &Registry[i]
+		t[k.Op] = append(t[k.Op], newRow(k))
 	}
 	return t
 })
 
 var sigParser = participle.MustBuild[signature](participle.Lexer(lineLexer), participle.Elide("Space"), participle.UseLookahead(2))
-
-func parseTable(list []Kernel) (table, error) {
-	t := table{}
-	for i := range list {
-		l, err := parseLine(&list[i])
-		if err != nil {
-			return nil, fmt.Errorf("line %d, %s: %w", i+1, list[i].Op, err)
-		}
-		t[l.Op] = append(t[l.Op], l)
-	}
-	return t, nil
-}
 
 // parseLine reads a row's fields and checks that they speak of nothing that the signature doesn't bind.
 func parseLine(k *Kernel) (*line, error) {

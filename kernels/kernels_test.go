@@ -106,13 +106,13 @@ func TestFind(t *testing.T) {
 
 // A signature with a variable number of operands.
 func TestVariadic(t *testing.T) {
-	tab, err := parseTable([]Kernel{
+	tab := table{}
+	for _, k := range []Kernel{
 		{Op: "norm_rotate", Sig: "act[K], f32[K], rot[K,G]×N -> act[K], act[K]×N", Inst: "norm_rotate<K, G, N>", Header: "x.h", Grid: "N", Where: "N <= 3", Targets: "*"},
 		{Op: "alike", Sig: "act[K], W[N,K], W[N,K] -> act[N]", Formats: "f16 q4_1", Layout: "x16", Inst: "alike<W, K>", Header: "x.h", Grid: "1", Targets: "*"},
 		{Op: "pairs", Sig: "act[K], rot[K,G]×N, q4[N2,K]×N, eps:real -> act[N2]×N", Inst: "pairs<K, N>", Header: "x.h", Grid: "1", Targets: "*"},
-	})
-	if err != nil {
-		t.Fatal(err)
+	} {
+		tab[k.Op] = append(tab[k.Op], newRow(&k))
 	}
 	for _, c := range []struct{ op, types, want string }{
 		{"norm_rotate", "act[64] f32[64] rot[64,8] -> act[64] act[64]", "norm_rotate<64, 8, 1>"},
@@ -135,7 +135,7 @@ func TestVariadic(t *testing.T) {
 // Rows with a mistake are refused with the reason.
 func TestBadLines(t *testing.T) {
 	good := Kernel{Op: "f", Sig: "act[K], W[N,K] -> act[N]", Formats: "f16", Layout: "x16", Inst: "f<W, K, N>", Header: "f.h", Grid: "N", Targets: "*"}
-	if _, err := parseTable([]Kernel{good}); err != nil {
+	if _, err := parseLine(&good); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -157,7 +157,7 @@ func TestBadLines(t *testing.T) {
 	} {
 		k := good
 		c.change(&k)
-		if _, err := parseTable([]Kernel{k}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := parseLine(&k); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %s", k, err, c.want)
 		}
 	}
