@@ -37,8 +37,9 @@ func smollm2(t *testing.T) string {
 // artifacts are compiled once for all tests.
 var artifacts struct {
 	sync.Mutex
-	dirs map[string]string
-	tmp  string
+	dirs     map[string]string
+	reported map[string]*compiler.Result // reportedArtifact's
+	tmp      string
 }
 
 func TestMain(m *testing.M) {
@@ -68,14 +69,7 @@ func compiledOnce(t *testing.T, key string, o compiler.Options) string {
 	if dir := artifacts.dirs[key]; dir != "" {
 		return dir
 	}
-	if artifacts.tmp == "" {
-		var err error
-		if artifacts.tmp, err = os.MkdirTemp("", "hipc-tests-"); err != nil {
-			t.Fatal(err)
-		}
-		artifacts.dirs = map[string]string{}
-	}
-	o.Target, o.Out = "cpu", filepath.Join(artifacts.tmp, key)
+	o.Target, o.Out = "cpu", filepath.Join(artifactsFolder(t), key)
 	r, err := compiler.Compile(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +79,19 @@ func compiledOnce(t *testing.T, key string, o compiler.Options) string {
 	}
 	artifacts.dirs[key] = o.Out
 	return o.Out
+}
+
+// artifactsFolder is where tests leave artifacts for each other. artifacts is locked.
+func artifactsFolder(t *testing.T) string {
+	t.Helper()
+	if artifacts.tmp == "" {
+		var err error
+		if artifacts.tmp, err = os.MkdirTemp("", "hipc-tests-"); err != nil {
+			t.Fatal(err)
+		}
+		artifacts.dirs, artifacts.reported = map[string]string{}, map[string]*compiler.Result{}
+	}
+	return artifacts.tmp
 }
 
 // opened is an artifact's model on its device.

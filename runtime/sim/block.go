@@ -29,6 +29,9 @@ const garbage = 0x7fdeadbe
 
 func (d *Device) runBlocks(l *launch) (Counts, error) {
 	n := l.x.Grid[0] * l.x.Grid[1] * l.x.Grid[2]
+	if l.x.Only != nil {
+		n = len(l.x.Only)
+	}
 	threads := 1
 	if !l.races {
 		threads = d.opts.Threads
@@ -40,11 +43,8 @@ func (d *Device) runBlocks(l *launch) (Counts, error) {
 	if threads == 1 {
 		b := newBlock(l, d.pool)
 		for i := range n {
-			if l.reverse {
-				i = n - 1 - i
-			}
 			d.blocks++
-			if err := b.run(i, d.blocks); err != nil {
+			if err := b.run(l.block(i, n), d.blocks); err != nil {
 				return b.total(), err
 			}
 		}
@@ -66,10 +66,7 @@ func (d *Device) runBlocks(l *launch) (Counts, error) {
 				if i >= n {
 					break
 				}
-				if l.reverse {
-					i = n - 1 - i
-				}
-				if err := b.run(i, 0); err != nil {
+				if err := b.run(l.block(i, n), 0); err != nil {
 					next.Store(int64(n))
 					lock.Lock()
 					if first == nil {
@@ -87,6 +84,17 @@ func (d *Device) runBlocks(l *launch) (Counts, error) {
 	}
 	wg.Wait()
 	return total, first
+}
+
+// block is the i-th of n that are run.
+func (l *launch) block(i, n int) int {
+	if l.reverse {
+		i = n - 1 - i
+	}
+	if l.x.Only != nil {
+		return l.x.Only[i]
+	}
+	return i
 }
 
 // newBlock makes room for a launch's blocks, which run in it one after the other.

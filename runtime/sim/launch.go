@@ -17,6 +17,7 @@ type Dispatch struct {
 	Block   [3]int // threads
 	LDS     int    // bytes beyond those that the kernel has by itself
 	Kernarg []byte
+	Only    []int // the blocks that are run, ascending; nil: all
 }
 
 // explicitSize is the bytes that they take.
@@ -64,6 +65,11 @@ func (d *Device) checkDispatch(k *kernel, x *Dispatch) error {
 	}
 	if x.LDS < 0 || x.LDS > maxLDS-k.LDS {
 		return fmt.Errorf("kernel %s: %d bytes of LDS, and %d of its own: there are %d", k.Name, x.LDS, k.LDS, maxLDS)
+	}
+	for i, b := range x.Only {
+		if b < 0 || b >= blocks || i > 0 && b <= x.Only[i-1] {
+			return fmt.Errorf("kernel %s: block %d is to be run, want ascending ones of %d", k.Name, b, blocks)
+		}
 	}
 	if n := k.explicitSize(); len(x.Kernarg) != n {
 		return fmt.Errorf("kernel %s: %d bytes of arguments, its code takes %d", k.Name, len(x.Kernarg), n)
