@@ -145,6 +145,7 @@ func TestPoison(t *testing.T) {
 		"v_cvt_f32_ubyte2 v2, v21", "v_and_or_b32 v2, 0xffff0000, v21, v8", "v_mov_b16 v21.l, v8.l ; v_mov_b32 v2, v21", "v_cndmask_b32 v2, v8, v20, vcc_lo",
 		"v_mov_b32 v20, v8 ; v_mov_b32 v2, v20", "s_and_b32 s20, s30, 0 ; v_mov_b32 v2, s20", "s_mov_b32 s20, s30 ; s_mov_b32 s20, 5 ; v_mov_b32 v2, s20",
 		"v_cmp_eq_u32 s20, v20, v8 ; s_and_b32 s20, s20, 0 ; s_cmp_eq_u32 s20, 0 ; s_cbranch_scc0 0",
+		"v_mov_b16 v22.l, v8.l ; v_readfirstlane_b32 s20, v22 ; s_sub_i32 s20, s20, s4 ; s_mul_i32 s20, s20, 5 ; s_and_b32 s20, s20, 0xff ; v_mov_b32 v2, s20",
 	}
 	bad := []string{
 		"v_mov_b32 v2, v20", "v_add_f32 v2, v8, v20", "v_fma_f32 v2, v8, v8, v20", "v_mov_b32 v2, v21", "v_lshlrev_b32 v2, 8, v21", "v_perm_b32 v2, v21, v8, 0x05060100", "v_cvt_f32_f16 v2, v21.l",
@@ -153,6 +154,7 @@ func TestPoison(t *testing.T) {
 		"ds_load_b32 v2, v0", "v_cmp_eq_u32 s20, v20, v8 ; v_cndmask_b32 v2, v8, v9, s20", "v_mad_u64_u32 v[2:3], null, v20, v8, v[8:9]",
 		"s_cmp_eq_u32 s30, 0 ; s_cbranch_scc0 0", "v_cmp_eq_u32 vcc_lo, v20, v8 ; s_and_saveexec_b32 s20, vcc_lo", "global_load_b32 v2, v20, s[16:17]", "s_load_b32 s20, s[30:31], 0x0",
 		"ds_store_b32 v20, v8", "v_cmpx_eq_u32 v20, v8", "global_atomic_add_u32 v0, v20, s[18:19]", "ds_add_u32 v0, v8",
+		"v_mov_b16 v22.l, v8.l ; v_readfirstlane_b32 s20, v22 ; s_sub_i32 s20, s20, s4 ; s_and_b32 s20, s20, 0x1ffff ; v_mov_b32 v2, s20",
 	}
 	var tests []opcode
 	for _, s := range append(good, bad...) {

@@ -75,6 +75,9 @@ func andPoison(a, b, pa, pb uint64) uint64 { return (pa | pb) & (a | pa) & (b | 
 func orPoison(a, b, pa, pb uint64) uint64  { return (pa | pb) & (^a | pa) & (^b | pb) }
 func xorPoison(_, _, pa, pb uint64) uint64 { return pa | pb }
 
+// carryPoison: of a sum, a difference or a product, a bit depends on those of its sources up to it.
+func carryPoison(_, _, pa, pb uint64) uint64 { p := pa | pb; return -(p & -p) }
+
 // logic are the bitwise operations, as they also appear in saveexec.
 var logic = []struct {
 	name   string
@@ -163,6 +166,9 @@ func arithmetic() {
 		})
 	}
 	sop("s_mul_i32", "111", func(_ *wave, a, b uint64) uint64 { return a * b })
+	for _, name := range []string{"s_add_u32", "s_sub_u32", "s_add_i32", "s_sub_i32", "s_mul_i32"} {
+		sops[name].poison = carryPoison
+	}
 	sop("s_mul_hi_u32", "111", func(_ *wave, a, b uint64) uint64 { return a * b >> 32 })
 	sop("s_mul_hi_i32", "111", func(_ *wave, a, b uint64) uint64 { return uint64(int64(int32(a)) * int64(int32(b)) >> 32) })
 	sop("s_abs_i32", "11", func(_ *wave, a, _ uint64) uint64 {
