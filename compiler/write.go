@@ -16,6 +16,7 @@ import (
 	"hipc/fusion"
 	"hipc/ir"
 	"hipc/kernels"
+	"hipc/kernels/checks"
 	"hipc/runtime/plan"
 	"hipc/runtime/text/files"
 )
@@ -133,6 +134,13 @@ func (c *compilation) members() (map[string][]byte, error) {
 		graphFile:           []byte(c.graphText()),
 		plan.PredictionName: costs,
 		c.target.Source:     codegen.Source(c.target, c.plan.Model, c.entries, c.reals),
+	}
+	table, err := kernels.Checked(c.target.Name)
+	if err != nil {
+		return nil, err
+	}
+	if m[checks.RecordName], err = c.validation(table); err != nil {
+		return nil, err
 	}
 	templates, err := codegen.Templates(c.target, kernels.Templates, c.entries)
 	if err != nil {

@@ -17,11 +17,12 @@ import (
 var arrows = map[string][]string{
 	"ir/syntax":           nil,
 	"ir":                  {"ir/syntax"},
-	"kernels":             {"ir", "ir/syntax", "kernels/times", "runtime/weights"},
+	"kernels":             {"ir", "ir/syntax", "kernels/checks", "kernels/times", "runtime/weights"},
+	"kernels/checks":      nil,
 	"kernels/times":       nil,
 	"fusion":              {"ir", "ir/syntax", "kernels"},
 	"codegen":             {"runtime/plan"},
-	"compiler":            {"codegen", "fusion", "ir", "ir/syntax", "kernels", "runtime/plan", "runtime/text/files", "runtime/weights"},
+	"compiler":            {"codegen", "fusion", "ir", "ir/syntax", "kernels", "kernels/checks", "runtime/plan", "runtime/text/files", "runtime/weights"},
 	"explain":             {"compiler"},
 	"review":              {"compiler", "runtime/plan"},
 	"runtime/plan":        nil,
@@ -41,7 +42,7 @@ var arrows = map[string][]string{
 	"runtime/chat":        {"runtime", "runtime/engine", "runtime/text"},
 	"runtime/reference":   {"ir", "ir/syntax", "runtime", "runtime/plan", "runtime/weights"},
 	"cmd/hipc":            {"codegen", "compiler", "explain", "ir/syntax", "review", "runtime/plan"},
-	"cmd/hiprun":          {"kernels/times", "runtime", "runtime/chat", "runtime/engine", "runtime/reference", "runtime/weights"},
+	"cmd/hiprun":          {"kernels/checks", "kernels/times", "runtime", "runtime/chat", "runtime/engine", "runtime/reference", "runtime/weights"},
 }
 
 func TestImports(t *testing.T) {

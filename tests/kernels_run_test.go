@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -129,9 +128,7 @@ type experiment struct {
 
 // setUp fills the memory. Result alias[0] has the place of operand alias[1], if alias isn't nil.
 func (c *kernelCase) setUp(b *kernelBench, alias *[2]int) (*experiment, error) {
-	h := fnv.New64a()
-	fmt.Fprint(h, c)
-	x := &experiment{kernelCase: c, r: rand.New(rand.NewPCG(h.Sum64(), 2)), cells: map[string]int{}, state: -1}
+	x := &experiment{kernelCase: c, r: rand.New(rand.NewPCG(c.seed(), 2)), cells: map[string]int{}, state: -1}
 	x.world = &ir.World{States: map[string]any{}, Pos: c.pos, Rows: c.live}
 	for _, v := range slices.Concat(c.node.Args, c.node.Outs) {
 		if v.Type.Elem != ir.KV {

@@ -69,7 +69,8 @@ func testKernels(t *testing.T, target *codegen.Target, depth int) {
 	}
 	t.Cleanup(func() { device.Close() })
 	objects := compileCases(t, target, all)
-	promised := runCases(t, []*kernelBench{newBench(t, target, device, objects)}, all)
+	promised, worst := runCases(t, []*kernelBench{newBench(t, target, device, objects)}, all)
+	record(t, target, device.Info().Name, worst)
 	for name := range kernels.InPlace {
 		has := slices.ContainsFunc(kernels.Registry, func(k kernels.Kernel) bool {
 			ok, _ := filepath.Match(k.Targets, target.Name)
@@ -118,16 +119,16 @@ func runsOf(all []*kernelCase) (runs []kernelRun, promised map[string]bool) {
 	return runs, promised
 }
 
-// runCases holds all cases against the oracle, on all benches side by side. promised are the templates that work in place.
-func runCases(t *testing.T, benches []*kernelBench, all []*kernelCase) (promised map[string]bool) {
+// runCases holds all cases against the oracle, on all benches side by side. promised are the templates that work in place, worst is the NMSE of each case.
+func runCases(t *testing.T, benches []*kernelBench, all []*kernelCase) (promised map[string]bool, worst map[*kernelCase]float64) {
 	begun := time.Now()
 	runs, promised := runsOf(all)
 	var (
 		next  atomic.Int64
-		worst = make([]float64, len(benches))
+		found = make([]float64, len(runs))
 		wg    sync.WaitGroup
 	)
-	for i, b := range benches {
+	for _, b := range benches {
 		wg.Go(func() {
 			for {
 				n := int(next.Add(1)) - 1
@@ -138,13 +139,17 @@ func runCases(t *testing.T, benches []*kernelBench, all []*kernelCase) (promised
 				if err != nil {
 					t.Errorf("%s: %v", runs[n], err)
 				}
-				worst[i] = max(worst[i], e)
+				found[n] = e
 			}
 		})
 	}
 	wg.Wait()
-	t.Logf("%d runs in %.1f s; the worst NMSE of a row is %.1g", len(runs), time.Since(begun).Seconds(), slices.Max(worst))
-	return promised
+	worst = map[*kernelCase]float64{}
+	for i, r := range runs {
+		worst[r.kernelCase] = max(worst[r.kernelCase], found[i])
+	}
+	t.Logf("%d runs in %.1f s; the worst NMSE of a row is %.1g", len(runs), time.Since(begun).Seconds(), slices.Max(found))
+	return promised, worst
 }
 
 func (r kernelRun) run(b *kernelBench) (float64, error) {

@@ -21,12 +21,15 @@ const (
 	verifyRows = 20
 )
 
-// A Check is how far a kernel is from what it's to compute, over all of its launches.
+// A Check is how far an instance of a kernel is from what it's to compute, an op or a fuse rule, over all launches that it has a part in.
 type Check struct {
-	Kernel   string
-	Launches int
-	NMSE     float64 // the worst of any launch's results; infinite where a token or a NaN differs
-	Bar      float64
+	Op, Inst  string
+	Launches  int
+	NMSE      float64 // the worst of any launch's results; infinite where a token or a NaN differs
+	Bar       float64
+	Kernel    string // of that worst launch, as plan.go names it
+	Rows, Pos int    // of that launch: tokens, and the position of the first one
+	State     bool   // it reads what earlier launches have left, of which the oracle has its own
 }
 
 // Passed says that it's within its bar.
@@ -57,7 +60,7 @@ func Verify(ctx context.Context, m *runtime.Model) ([]*Check, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.Dir, err)
 	}
-	v := &verifier{world: &ir.World{Weight: w.tensor, States: map[string]any{}}, cells: map[string]bool{}, checks: map[string]*Check{}, bar: 1e-7}
+	v := &verifier{world: &ir.World{Weight: w.tensor, States: map[string]any{}}, cells: map[string]bool{}, checks: map[[2]string]*Check{}, bar: 1e-7}
 	for _, c := range a.Plan.Cells {
 		v.cells[c.Name] = c.Name != "token"
 	}
@@ -112,7 +115,7 @@ type verifier struct {
 	layer  int
 	nodes  []*ir.Node               // of the part, that no step has computed yet
 	kept   map[*ir.Value]*ir.Tensor // handles of caches, which aren't in the device's memory
-	checks map[string]*Check
+	checks map[[2]string]*Check     // by op and instance
 	list   []*Check
 	bar    float64
 }
@@ -134,6 +137,9 @@ func (v *verifier) step(s *runtime.WalkStep) error {
 	if err != nil {
 		return err
 	}
+	if n := strings.Count(s.Step.Inst, " | ") + 1; n != len(g.Nodes) {
+		return fmt.Errorf("step %s of part %s has %d instances, %s has %d ops for it: compile the model again", s.Step.Kernel, s.Part.Name, n, graphFile, len(g.Nodes))
+	}
 	want, err := g.Eval(v.world, params)
 	if err != nil {
 		return err
@@ -141,12 +147,7 @@ func (v *verifier) step(s *runtime.WalkStep) error {
 	if err := s.Run(); err != nil {
 		return err
 	}
-	c := v.checks[s.Step.Kernel]
-	if c == nil {
-		c = &Check{Kernel: s.Step.Kernel, Bar: v.bar}
-		v.checks[s.Step.Kernel], v.list = c, append(v.list, c)
-	}
-	c.Launches++
+	parts := v.parts(s, g)
 	for i, o := range g.Results {
 		if o.Type.Elem == ir.KV {
 			v.kept[o] = want[i]
@@ -156,9 +157,30 @@ func (v *verifier) step(s *runtime.WalkStep) error {
 		if err != nil {
 			return err
 		}
-		c.NMSE = max(c.NMSE, apart(got, want[i]))
+		c := parts[o.Node]
+		if e := apart(got, want[i]); e > c.NMSE {
+			c.NMSE, c.Kernel, c.Rows, c.Pos = e, s.Step.Kernel, s.Rows, s.Pos
+		}
 	}
 	return nil
+}
+
+// parts counts the launch for the instances that share it, and gives the check of each node's.
+func (v *verifier) parts(s *runtime.WalkStep, g *ir.Graph) map[*ir.Node]*Check {
+	m := map[*ir.Node]*Check{}
+	for i, inst := range strings.Split(s.Step.Inst, " | ") {
+		n := g.Nodes[i]
+		key := [2]string{n.Op.Name, inst}
+		c := v.checks[key]
+		if c == nil {
+			c = &Check{Op: key[0], Inst: inst, Bar: v.bar, Kernel: s.Step.Kernel, Rows: s.Rows, Pos: s.Pos,
+				State: len(n.States()) > 0 || slices.ContainsFunc(n.Args, func(a *ir.Value) bool { return a.Type.Elem == ir.KV })}
+			v.checks[key], v.list = c, append(v.list, c)
+		}
+		c.Launches++
+		m[n] = c
+	}
+	return m
 }
 
 // meaning is the graph of what the next step computes, its operands as they are in memory now, and the names of its results. A part's
