@@ -9,7 +9,7 @@ PROMPT ?= What is gravity? Answer in one sentence.
 GGUF := .cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 export PATH := $(PATH):$(CURDIR)/.cache/gpu-tools/bin
 .DEFAULT_GOAL := help
-.PHONY: help lib build gpu-tools model demo plans test test-short soak clean distclean
+.PHONY: help lib build gpu-tools model demo plans checks test test-short soak clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,6 +36,9 @@ demo: build model ## compile SmolLM2 and let it answer PROMPT
 
 plans: build ## write models/plans again: every model's plan for every GPU target
 	@scripts/plans.sh $(MODELS)
+
+checks: lib ## run every kernel against the oracle, and record the fused ones in kernels/checks (a quarter of an hour)
+	@go test ./tests -run '^(TestKernels|TestGPUKernels)$$' -timeout 60m -record ../kernels/checks
 
 test: lib model ## go vet, and all tests
 	@scripts/gpu-tools.sh || echo "test: without these, tests of code for GPUs are skipped"

@@ -115,3 +115,30 @@ func readChecks(t *testing.T, path string) []checks.Check {
 	}
 	return list
 }
+
+// TestChecks: the tables can be read, say nothing of kernels that are gone, and name how many have changed since: make checks mends that.
+func TestChecks(t *testing.T) {
+	for _, target := range codegen.Targets {
+		list, err := kernels.Checked(target.Name)
+		if err != nil {
+			t.Error(err)
+		}
+		if len(list) == 0 {
+			continue
+		}
+		templates, fresh := map[string]bool{}, 0
+		sources := fusedSources(t, target)
+		for row, s := range sources {
+			templates[row.Inst[:strings.IndexByte(row.Inst, '<')]] = true
+			if _, ok := checks.Find(list, s, ""); ok {
+				fresh++
+			}
+		}
+		for _, c := range list {
+			if name, _, _ := strings.Cut(c.Inst, "<"); !templates[name] {
+				t.Errorf("kernels/checks/%s.tsv: no fused kernel of the registry is called %s: make checks", target.Name, name)
+			}
+		}
+		t.Logf("%s: %d of %d fused kernels are checked as they are now", target.Name, fresh, len(sources))
+	}
+}

@@ -64,7 +64,7 @@ where they stand for these very kernels: kernels/checks/TARGET.tsv.`, checks.Rec
 			if err != nil {
 				return err
 			}
-			v := newVerification(found, recorded, a, model)
+			v := newVerification(found, recorded, a, model.Info().Name)
 			if asJSON {
 				e := json.NewEncoder(cmd.OutOrStdout())
 				e.SetEscapeHTML(false)
@@ -152,8 +152,8 @@ type recordedRun struct {
 	Commit string  `json:"commit"`
 }
 
-func newVerification(found []*reference.Check, recorded []checks.Step, a *runtime.Artifact, model *runtime.Model) *verification {
-	v := &verification{Model: a.Plan.Model, Weights: a.Origin(), Target: a.Plan.Target, Hardware: model.Info().Name, Command: commandLine(), Commit: builtFrom(),
+func newVerification(found []*reference.Check, recorded []checks.Step, a *runtime.Artifact, hardware string) *verification {
+	v := &verification{Model: a.Plan.Model, Weights: a.Origin(), Target: a.Plan.Target, Hardware: hardware, Command: commandLine(), Commit: builtFrom(),
 		Plan: a.Manifest.Plan, Record: recorded != nil}
 	for _, c := range found {
 		k := verifiedKernel{Inst: c.Inst, Op: c.Op, Kernel: c.Kernel, Launches: c.Launches, Bar: c.Bar, Passed: c.Passed(), nmse: c.NMSE}
@@ -202,6 +202,8 @@ func (v *verification) table(w io.Writer) error {
 			recorded, drift = fmt.Sprintf("%.1e", r.NMSE), "~"
 			if k.Drift > noise {
 				drift, said = fmt.Sprintf("×%.3g", k.Drift), "drifted"
+			} else if k.NMSE == nil {
+				drift = ""
 			}
 			if run := (checks.Run{Device: r.Device, Date: r.Date, Commit: r.Commit}).String(); !slices.Contains(runs, run) {
 				runs = append(runs, run)
@@ -218,10 +220,13 @@ func (v *verification) table(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n%d kernels, %d of them fused", len(v.Kernels), fused)
+	fmt.Fprintf(w, "\n%d kernels", len(v.Kernels))
+	if v.Record {
+		fmt.Fprintf(w, ", %d of them fused", fused)
+	}
 	switch {
 	case !v.Record:
-		fmt.Fprintf(w, "; no %s says what checked those: compile the model again", checks.RecordName)
+		fmt.Fprintf(w, "; no %s says what checked the fused ones: compile the model again", checks.RecordName)
 	case len(runs) > 0:
 		fmt.Fprintf(w, "; recorded %s", strings.Join(runs, "; "))
 	}
