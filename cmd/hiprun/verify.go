@@ -35,8 +35,8 @@ and matrix units have 16 bits. A kernel beyond it is an error, with the exit cod
 
 Beside it stands what the artifact's %[1]s has of each fused kernel: the worst error of the runs against
 the oracle that checked it before the artifact was made, and the drift since: the error now over that one. They had
-other operands and shapes, so up to %[2]d times is noise (~), and what is below %[3].0e counts as %[3].0e
-(%[4].0e of what reads a state on a GPU, whose cache is rounded and the oracle's not). More is marked as drifted:
+other operands and shapes, so up to %[2]d times is noise (~), and what is below %.0[3]e counts as %.0[3]e
+(%.0[4]e of what reads a state on a GPU, whose cache is rounded and the oracle's not). More is marked as drifted:
 the kernel passes, but the device, its driver or a compiler does something else than where it was checked.
 A kernel that no run has checked as it is now says so. --update puts the errors into a table for hipc,
 where they stand for these very kernels: kernels/checks/TARGET.tsv.`, checks.RecordName, noise, checks.Floor, checks.StateFloor),

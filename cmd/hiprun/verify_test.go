@@ -13,6 +13,9 @@ import (
 
 // TestVerifyTable: what hiprun verify prints of kernels that are as they were, that drift within the bar, that are off, and that nobody checked.
 func TestVerifyTable(t *testing.T) {
+	if long := verifyCommand().Long; strings.Contains(long, "%!") || !strings.Contains(long, "up to 10 times") || !strings.Contains(long, "1e-10 counts as 1e-10") {
+		t.Errorf("the help says\n%s", long)
+	}
 	then := checks.Check{Inst: "swiglu<2>", NMSE: 2e-9, Bar: 1e-7, Run: checks.Run{Device: "simulated gfx1100", Date: "2026-11-24", Commit: "0be00db"}}
 	steps := []checks.Step{
 		{Inst: "swiglu<1>", Rule: "swiglu", Twin: "matmul silu matmul mul", Check: &then},
