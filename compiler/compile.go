@@ -27,29 +27,6 @@ import (
 	"hipc/runtime/weights"
 )
 
-// Options say what to compile.
-type Options struct {
-	Model   string            // the model text's file
-	Text    []byte            // the text itself, where it isn't to be read from Model: that is its name in errors then
-	Weights string            // a checkpoint, random:SEED, or nothing
-	Target  string            // a row of codegen's table, or cpu
-	Out     string            // the artifact's folder
-	NoFuse  bool              // primitive ops only: what every fusion is measured and checked against
-	Without []string          // fuse rules that are left out: what one fusion is measured against
-	Set     map[string]string // dims and reals that override the checkpoint's and the text's
-	Context int               // longest context in tokens; 0: the checkpoint's, at most DefaultContext
-	Version string            // hipc's own, for the manifest
-	Memo    *Memo             // plans of graphs that other compilations have made, or nil
-	// Progress sees how far a stage is, in bytes.
-	Progress func(stage string, done, total int64)
-}
-
-// A Memo remembers plans for compilations that have graphs in common.
-type Memo = fusion.Memo
-
-// DefaultContext bounds the context unless --context says otherwise: SmolLM2's KV cache takes 45 KiB a token in fp32.
-const DefaultContext = 8192
-
 // A compilation is what the passes work on.
 type compilation struct {
 	opts    Options
@@ -304,44 +281,6 @@ func (c *compilation) fuseBucket(b *bucketGraph) error {
 		return fmt.Errorf("bucket %s: %w", b.Name, err)
 	}
 	return nil
-}
-
-// without leaves rules out, by name.
-func without(rules []*fusion.Rule, names []string) ([]*fusion.Rule, error) {
-	var all []string
-	for _, r := range rules {
-		all = append(all, r.Name)
-	}
-	for _, n := range names {
-		if !slices.Contains(all, n) {
-			return nil, fmt.Errorf("no fuse rule is called %s%s", n, syntax.DidYouMean(n, all))
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(rules), func(r *fusion.Rule) bool { return slices.Contains(names, r.Name) }), nil
-}
-
-// fuse is what of the rules is left out, as plan.Plan has it; setFuse takes it from there.
-func (o *Options) fuse() string {
-	if o.NoFuse {
-		return "off"
-	}
-	var b strings.Builder
-	for i, r := range o.Without {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString("-" + r)
-	}
-	return b.String()
-}
-
-func (o *Options) setFuse(s string) {
-	if o.NoFuse = s == "off"; o.NoFuse || s == "" {
-		return
-	}
-	for _, r := range strings.Split(s, ",") {
-		o.Without = append(o.Without, strings.TrimPrefix(r, "-"))
-	}
 }
 
 func (c *compilation) place() error {

@@ -118,7 +118,9 @@ func reopen(opts Options) (*compilation, *plan.Plan, error) {
 		return nil, nil, fmt.Errorf("%s: %w", filepath.Join(opts.Model, planFile), err)
 	}
 	if !opts.NoFuse && len(opts.Without) == 0 {
-		opts.setFuse(p.Fuse)
+		if err := opts.SetFuse(p.Fuse); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", filepath.Join(opts.Model, planFile), err)
+		}
 	}
 	if opts.Target == "cpu" || opts.Target == "" {
 		opts.Target = p.Target

@@ -42,8 +42,8 @@ weights where their layouts are equal.
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Model, o.Version = args[0], version()
-			if err := fusing(&o, fuse); err != nil {
-				return err
+			if err := o.SetFuse(fuse); err != nil {
+				return usage{err}
 			}
 			targets := strings.FieldsFunc(o.Target, func(r rune) bool { return r == ',' })
 			if len(targets) != strings.Count(o.Target, ",")+1 {
@@ -86,22 +86,6 @@ weights where their layouts are equal.
 	f.StringToStringVar(&o.Set, "set", nil, "NAME=VALUE: override a dim or a real")
 	f.IntVar(&o.Context, "context", 0, "longest context in tokens (default the checkpoint's, at most 8192)")
 	return c
-}
-
-// fusing reads -fuse=on, off, or rules to leave out: -fuse=-swiglu,-rope_append.
-func fusing(o *compiler.Options, fuse string) error {
-	switch {
-	case fuse == "on":
-	case fuse == "off":
-		o.NoFuse = true
-	case strings.HasPrefix(fuse, "-"):
-		for _, r := range strings.Split(fuse, ",") {
-			o.Without = append(o.Without, strings.TrimPrefix(strings.TrimSpace(r), "-"))
-		}
-	default:
-		return usage{fmt.Errorf("-fuse=%s: want on, off, or rules to leave out: -fuse=-swiglu", fuse)}
-	}
-	return nil
 }
 
 // bar shows packing on a terminal, and nothing elsewhere.

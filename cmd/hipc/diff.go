@@ -71,8 +71,8 @@ With --detailed-exitcode: 0 nothing differs, 2 something does, 3 it's over the b
 }
 
 func diff(out, aside io.Writer, args []string, o review.Options, fuse, budget, bucket string, markdown, asJSON bool) error {
-	if err := fusing(&o.Compile, fuse); err != nil {
-		return err
+	if err := o.Compile.SetFuse(fuse); err != nil {
+		return usage{err}
 	}
 	r, err := review.Run(args[0], args[1], o)
 	if err != nil {

@@ -34,8 +34,8 @@ where kernels/TARGET.tsv has the kernel.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Model = args[0]
-			if err := fusing(&o, fuse); err != nil {
-				return err
+			if err := o.SetFuse(fuse); err != nil {
+				return usage{err}
 			}
 			e, err := compiler.Explain(o)
 			if err != nil {
