@@ -39,14 +39,7 @@ func sharedDir(t *testing.T) string {
 	t.Helper()
 	artifacts.Lock()
 	defer artifacts.Unlock()
-	if artifacts.tmp == "" {
-		var err error
-		if artifacts.tmp, err = os.MkdirTemp("", "hipc-tests-"); err != nil {
-			t.Fatal(err)
-		}
-		artifacts.dirs = map[string]string{}
-	}
-	return artifacts.tmp
+	return artifactsFolder(t)
 }
 
 // said is what a program answered.
