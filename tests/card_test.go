@@ -151,6 +151,9 @@ func TestNoCard(t *testing.T) {
 
 // TestRandomWeights: an artifact without weights runs with those of a seed, and says so; the reference has the same.
 func TestRandomWeights(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out of short runs")
+	}
 	dir := familyArtifact(t, familyText("llama"), "llama", true).Dir
 	var logits [3][]float32
 	for i, spec := range []string{"random:1", "random:1", "random:2"} {

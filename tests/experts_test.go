@@ -10,6 +10,9 @@ import (
 
 // TestOddExperts: experts whose width is no multiple of a vector's 16 have a kernel of their own, in a whole model.
 func TestOddExperts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out of short runs")
+	}
 	set := map[string]string{"F": "20", "d": "72", "L": "2", "V": "97", "H": "4", "KV": "2", "D": "16", "E": "5", "K": "2"}
 	r, err := compiler.Compile(t.Context(), compiler.Options{Model: "../models/qwen3-moe.yaml", Weights: "random:3", Target: "cpu", Out: filepath.Join(t.TempDir(), "out"),
 		Context: 128, Set: set})

@@ -55,6 +55,9 @@ var planted = []struct {
 
 // TestPlantedFaults: each of the mistakes is caught, in gfx1100 code.
 func TestPlantedFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out of short runs")
+	}
 	if _, err := sim.Disassembler(); err != nil {
 		t.Skip(err)
 	}

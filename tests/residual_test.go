@@ -15,6 +15,9 @@ import (
 // beside each other do, and layers that hand on several values. A result lies where its successor takes it: it's made there in
 // place, or moved there by a step of its own.
 func TestSingleResidual(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out of short runs")
+	}
 	const two = "  g = silu(h)\n  repeat h, g through"
 	for _, c := range []struct {
 		name, layer, repeat string
