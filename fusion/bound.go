@@ -53,7 +53,8 @@ func (b *bound) rest(done bitset, share int64) int64 {
 	return max(share+b.idle.from(done), b.alone.from(done))
 }
 
-func (s *site) bound(pieces []*piece, o *Options) *bound {
+// bound is nil where no plan of these pieces gets all nodes done.
+func (s *site) bound(pieces []*piece, spare []spare, o *Options) *bound {
 	over := make([][]int, len(s.graph.Nodes)) // of each node: the pieces that cover it
 	alone, idle := make([]int64, len(pieces)), make([]int64, len(pieces))
 	nothing := picoseconds(o.Coster.Launch())
@@ -63,7 +64,17 @@ func (s *site) bound(pieces []*piece, o *Options) *bound {
 		}
 		alone[k], idle[k] = p.alone, nothing+p.idle(pieces, nothing)
 	}
-	b := &bound{share: shares(pieces, over), idle: s.chain(pieces, over, idle), alone: s.chain(pieces, over, alone)}
+	without := newBitset(len(s.graph.Nodes))
+	for _, n := range spare {
+		without.add(n.node)
+	}
+	for i := range over {
+		if len(over[i]) == 0 && !without.has(i) {
+			return nil
+		}
+	}
+	needs := needed(pieces, over)
+	b := &bound{share: shares(pieces, over, without), idle: chainOf(pieces, over, needs, without, idle), alone: chainOf(pieces, over, needs, without, alone)}
 	for _, t := range b.share {
 		b.all += t
 	}
@@ -91,19 +102,40 @@ func (p *piece) idle(pieces []*piece, nothing int64) int64 {
 	return max(0, left-kernels.MostParts) // which rounding may come to
 }
 
-// chain works out what each node takes with those that need it, of which a piece takes so much.
-func (s *site) chain(pieces []*piece, over [][]int, takes []int64) chain {
+// needed has for each node those that every piece over it needs, or covers too.
+func needed(pieces []*piece, over [][]int) []bitset {
+	out := make([]bitset, len(over))
+	for i := range over {
+		for first, k := range over[i] {
+			if all := pieces[k].needs.union(pieces[k].nodes); first == 0 {
+				out[i] = all
+			} else {
+				out[i].keepAll(all)
+			}
+		}
+	}
+	return out
+}
+
+// chainOf works out what each node takes with those that need it, of which a piece takes so much; what may be left out takes nothing.
+func chainOf(pieces []*piece, over [][]int, needs []bitset, without bitset, takes []int64) chain {
 	n := len(over)
 	least := make([]int64, n)
 	for i := n - 1; i >= 0; i-- {
-		for first, k := range over[i] {
-			after := int64(0)
+		after := func(nodes bitset) (t int64) {
 			for j := i + 1; j < n; j++ {
-				if least[j] > after && s.needs[j].has(i) && !pieces[k].nodes.has(j) {
-					after = least[j]
+				if least[j] > t && needs[j] != nil && needs[j].has(i) && (nodes == nil || !nodes.has(j)) {
+					t = least[j]
 				}
 			}
-			if t := after + takes[k]; first == 0 || t < least[i] {
+			return t
+		}
+		if without.has(i) {
+			least[i] = after(nil)
+			continue
+		}
+		for first, k := range over[i] {
+			if t := after(pieces[k].nodes) + takes[k]; first == 0 || t < least[i] {
 				least[i] = t
 			}
 		}
@@ -116,8 +148,8 @@ func (s *site) chain(pieces []*piece, over [][]int, takes []int64) chain {
 }
 
 // shares gives each node as much as the pieces over it have left: first those that keep the machine busiest by
-// themselves, as products do, so that it isn't lost what they have in common in all covers.
-func shares(pieces []*piece, over [][]int) []int64 {
+// themselves, as products do, so that it isn't lost what they have in common in all covers. What may be left out has none.
+func shares(pieces []*piece, over [][]int, without bitset) []int64 {
 	left, single := make([]int64, len(pieces)), make([]int64, len(over))
 	for k, p := range pieces {
 		left[k] = p.busy
@@ -127,6 +159,9 @@ func shares(pieces []*piece, over [][]int) []int64 {
 	}
 	share := make([]int64, len(over))
 	for _, i := range descending(single) {
+		if without.has(i) {
+			continue
+		}
 		share[i] = left[slices.MinFunc(over[i], func(k, l int) int { return cmp.Compare(left[k], left[l]) })]
 		for _, k := range over[i] {
 			left[k] -= share[i]

@@ -16,6 +16,7 @@ type Match struct {
 	Choice *kernels.Choice
 
 	nodes bitset
+	again bitset // of nodes: those that others read too, and compute for themselves or have from a step of its own
 	rows  int
 }
 
@@ -139,7 +140,8 @@ func sortedKeys(held map[string]*Match) []string {
 func (m *Match) node() *ir.Node { return &ir.Node{Op: m.Rule.op, Args: m.Args, Outs: m.Outs} }
 
 // legal checks what a rule can't say: the nodes work on the same rows; what is read outside of them is a result of the
-// rule; and no value goes out of the match and comes back into it, be it directly, as an operand of its own.
+// rule, or is computed again; and no value goes out of the match and comes back into it, be it directly, as an operand of
+// its own.
 func (s *site) legal(m *Match) bool {
 	in := m.nodes.members()
 	for _, a := range m.Args {
@@ -147,19 +149,9 @@ func (s *site) legal(m *Match) bool {
 			return false
 		}
 	}
-	m.rows = s.rows[s.graph.Nodes[in[0]].Outs[0]]
-	after := newBitset(len(s.graph.Nodes)) // nodes outside that need the match
-	for i := range s.graph.Nodes {
-		if !m.nodes.has(i) && s.needs[i].meets(m.nodes) {
-			after.add(i)
-		}
-	}
+	m.rows, m.again = s.rows[s.graph.Nodes[in[0]].Outs[0]], newBitset(len(s.graph.Nodes))
 	for _, i := range in {
-		n := s.graph.Nodes[i]
-		if s.needs[i].meets(after) {
-			return false
-		}
-		for _, v := range n.Outs {
+		for _, v := range s.graph.Nodes[i].Outs {
 			if s.rows[v] != m.rows {
 				return false
 			}
@@ -167,11 +159,34 @@ func (s *site) legal(m *Match) bool {
 				continue
 			}
 			if s.results[v] || slices.ContainsFunc(s.readers[v], func(j int) bool { return !m.nodes.has(j) }) {
-				return false
+				if !s.repeatable(i, m) {
+					return false
+				}
+				m.again.add(i)
 			}
 		}
 	}
-	return true
+	covers := m.covers()
+	after := newBitset(len(s.graph.Nodes)) // nodes outside that need the match
+	for i := range s.graph.Nodes {
+		if !covers.has(i) && s.needs[i].meets(covers) {
+			after.add(i)
+		}
+	}
+	return !slices.ContainsFunc(covers.members(), func(i int) bool { return s.needs[i].meets(after) })
+}
+
+// repeatable says that a match may compute node i without being the one to make it: all that it reads comes from outside.
+func (s *site) repeatable(i int, m *Match) bool {
+	n := s.graph.Nodes[i]
+	return n.Op.Again && n.Body == nil && !slices.ContainsFunc(n.Args, func(a *ir.Value) bool { return a.Node != nil && m.nodes.has(s.index[a.Node]) })
+}
+
+// covers are the nodes that are done when the match is.
+func (m *Match) covers() bitset {
+	c := slices.Clone(m.nodes)
+	c.removeAll(m.again)
+	return c
 }
 
 // A matcher looks for a pattern by backtracking: what it binds it takes back.

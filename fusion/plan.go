@@ -91,7 +91,7 @@ func (s *site) pieces(o *Options, r *Report) ([]*piece, error) {
 	if !o.Off {
 		for place, rule := range o.Rules {
 			for _, m := range s.matches(rule, o, r.lacks) {
-				p := &piece{Step: kernels.Step{Node: s.fused(m), Choice: m.Choice, Rows: m.rows}, match: m, nodes: m.nodes}
+				p := &piece{Step: kernels.Step{Node: s.fused(m), Choice: m.Choice, Rows: m.rows}, match: m, nodes: m.covers()}
 				out = append(out, s.priced(p, place, o))
 			}
 		}
@@ -113,8 +113,11 @@ func (s *site) priced(p *piece, place int, o *Options) *piece {
 	for _, i := range p.nodes.members() {
 		p.needs.addAll(s.needs[i])
 	}
-	for i, w := range p.nodes {
-		p.needs[i] &^= w
+	p.needs.removeAll(p.nodes)
+	for i, n := range s.graph.Nodes { // who reads what somebody read it again for doesn't need it
+		if n.Op.Again && p.needs.has(i) && !slices.Contains(p.Node.Args, n.Outs[0]) {
+			p.needs.remove(i)
+		}
 	}
 	p.first = p.nodes.members()[0]
 	p.alone, p.busy, p.rank = lacking, lacking, int64(p.nodes.count()*place)

@@ -76,7 +76,7 @@ func (s *site) report(r *Report, pieces []*piece, launches [][]*piece, o *Option
 	}
 	// What the nodes that a match shares with chosen pieces cost otherwise: all other pieces stay, the launches are sought again.
 	dearer := func(p *piece, with bool) float64 {
-		open := p.nodes
+		open := p.nodes.union(p.match.again)
 		var others []*piece
 		for _, q := range chosen {
 			if q.nodes.meets(p.nodes) {

@@ -12,7 +12,7 @@ type piece struct {
 	kernels.Step
 	lacks error  // that there is no kernel for it
 	match *Match // nil: a single node
-	nodes bitset
+	nodes bitset // that it gets done
 	first int    // of nodes
 	needs bitset // nodes outside that must be done before
 	load  kernels.Load
@@ -75,6 +75,42 @@ type candidate struct {
 	share int64
 }
 
+// A spare node is one that all who read it may compute for themselves. Once they're done, so is it.
+type spare struct {
+	node    int
+	readers bitset
+}
+
+// spare lists the nodes that a plan of these pieces may leave out.
+func (s *site) spare(pieces []*piece) (list []spare) {
+	without := make([]bitset, len(s.graph.Nodes)) // of each node: the nodes that may be done without it
+	for _, p := range pieces {
+		if p.match == nil {
+			continue
+		}
+		for _, i := range p.match.again.members() {
+			if without[i] == nil {
+				without[i] = newBitset(len(s.graph.Nodes))
+			}
+			without[i].addAll(p.nodes)
+		}
+	}
+	for i, may := range without {
+		if may == nil {
+			continue
+		}
+		v := s.graph.Nodes[i].Outs[0]
+		readers := newBitset(len(s.graph.Nodes))
+		for _, j := range s.readers[v] {
+			readers.add(j)
+		}
+		if !s.results[v] && readers.within(may) {
+			list = append(list, spare{i, readers})
+		}
+	}
+	return list
+}
+
 // A search looks for the cheapest plan.
 //
 // A plan is a way from no node done to all of them; a step of the way is a launch. Any pieces may be the next launch of
@@ -90,6 +126,7 @@ type search struct {
 	*bound
 	o      *Options
 	pieces []candidate // by their first nodes: so they stand in a launch
+	spare  []spare
 	ways   ways
 	open   heap // the most promising first
 	best   *way
@@ -110,7 +147,10 @@ func (s *site) plan(pieces []*piece, o *Options) (launches [][]*piece, exact boo
 	c := &search{site: s, o: o, left: mostLaunches}
 	pieces = slices.Clone(pieces)
 	slices.SortStableFunc(pieces, func(p, q *piece) int { return cmp.Compare(p.first, q.first) })
-	c.bound = s.bound(pieces, o)
+	c.spare = s.spare(pieces)
+	if c.bound = s.bound(pieces, c.spare, o); c.bound == nil {
+		return nil, true
+	}
 	for _, p := range pieces {
 		c.pieces = append(c.pieces, candidate{p, c.bound.of(p)})
 	}
@@ -172,6 +212,11 @@ func (c *search) add(w *way, from int, rank, share int64) {
 		c.launch, c.loads = append(c.launch, p.piece), append(c.loads, p.load)
 		copy(c.done[k+1], c.done[k])
 		c.done[k+1].addAll(p.nodes)
+		for _, n := range c.spare {
+			if n.readers.within(c.done[k+1]) {
+				c.done[k+1].add(n.node)
+			}
+		}
 		rank, share := rank+p.rank, share-p.share
 		cost := w.cost.plus(price{c.o.time(c.launch, c.loads), rank, int64(k), int64(len(c.graph.Nodes) - w.count)})
 		if least := cost.time + c.rest(c.done[k+1], share); c.pays(least, cost) {

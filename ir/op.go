@@ -26,6 +26,7 @@ type Op struct {
 	// folded.
 	Scalar    func(x []float64) float64
 	Light     bool   // no matrix is read: may move across the end of a layer
+	Again     bool   // steps that read it may each compute it for themselves: its one result is less work than a launch
 	State     string // keeps state from token to token, called so: "kv"
 	StateType func(n *Node) Type
 	Infix     string // how it's written between its operands

@@ -7,6 +7,7 @@ var _ = define(Op{
 	Params: "x w eps:real",
 	Doc:    "y = x / √(mean(x²) + eps) · w, in fp32 (Zhang and Sennrich 2019), over the axes of w, x's last ones; over the last where w's dims aren't written",
 	Light:  true,
+	Again:  true,
 	Types: func(c *Call) []Type {
 		x, w := c.Type(0).Dims, c.Type(1).Dims
 		c.Vector(1, x[len(x)-min(max(len(w), 1), len(x)):]...)
