@@ -16,8 +16,10 @@ cd "$(dirname "$0")/.."
 dir=$(realpath -m "${2:-bin/card}") target=${TARGET:-sm_90}
 gguf=.cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 smollm2=models/smollm2-135m-instruct.yaml qwen=models/qwen3.6-35b-a3b.yaml
-# Other plans of it: no fusion; each gate a launch of its own; the delta rule, its norm and its rotation apart; no last block that does what needs all of a launch.
-others=(off -swiglu,-swiglu2,-swiglu_each,-swiglu_each_rotate,-swiglu_rotate -gdn,-gdn_norm,-gdn_norm_rotate -moe_down_norm,-matmul_add_norm,-router,-swiglu_each_rotate,-swiglu_rotate)
+# Other plans of it: no fusion; norms in the last block of what makes their row; each gate a launch of its own; the delta rule, its norm and its rotation
+# apart; the experts' choice behind the router, their rotation behind their gates.
+others=(off -norm_rotate,-norm_router,-norm_matmul,-matmul_add,-moe_down -swiglu,-swiglu2,-swiglu_each,-swiglu_each_rotate,-swiglu_rotate -gdn,-gdn_norm,-gdn_norm_rotate
+	-router,-norm_router -swiglu_each_rotate,-swiglu_rotate)
 
 pack() {
 	rm -rf "$dir" && mkdir -p "$dir"

@@ -22,8 +22,11 @@ var functions = &language{
 var launches = &language{
 	head: func(e Entry) string {
 		var b strings.Builder
-		if e.LDS > 64<<10 {
+		switch {
+		case e.LDS > 64<<10:
 			b.WriteString("LARGE_")
+		case e.Dense:
+			b.WriteString("DENSE_")
 		}
 		fmt.Fprintf(&b, "KERNEL(%s, %d", e.Name, max(e.Block, 1))
 		for i := range e.operands() {

@@ -18,6 +18,7 @@ type Entry struct {
 	Name  string // also the step's Kernel: a name in C
 	Block int    // threads a block, on a GPU
 	LDS   int    // bytes a block is given
+	Dense bool   // three blocks of it should fit a processor, not two
 	Parts []EntryPart
 }
 

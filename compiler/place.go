@@ -205,7 +205,7 @@ func (p *placer) step(group []*ir.Node, number int, names map[*ir.Value]string, 
 	var parts []kernels.Step
 	type operandLists struct{ in, out, state []string }
 	var lists []operandLists
-	entry := codegen.Entry{}
+	entry := codegen.Entry{Dense: true}
 	for _, n := range group {
 		c, err := p.kernels.Find(n, p.bucket.rows())
 		if err != nil {
@@ -246,6 +246,7 @@ func (p *placer) step(group []*ir.Node, number int, names map[*ir.Value]string, 
 		s.Block = max(s.Block, c.Block)
 		s.LDS = max(s.LDS, c.LDS)
 		entry.LDS = s.LDS
+		entry.Dense = entry.Dense && c.Kernel.Lean
 		for _, r := range c.Reals {
 			p.reals[r.Name] = codegen.Real(r)
 		}
@@ -264,6 +265,9 @@ func (p *placer) step(group []*ir.Node, number int, names map[*ir.Value]string, 
 	s.Inst = strings.Join(insts, " | ")
 	s.Kernel = kernelName(insts)
 	entry.Name, entry.Block = s.Kernel, s.Block
+	// More blocks than run at once, two a processor, but not by half: three a processor, and the last ones don't wait for the first.
+	units := p.prices.Units
+	entry.Dense = entry.Dense && s.Grid > 2*units && s.Grid <= 3*units
 	if old, ok := p.entries[s.Kernel]; ok && !reflect.DeepEqual(old, entry) {
 		return s, plan.StepCost{}, fmt.Errorf("a bug in hipc: two kernels are called %s: %+v and %+v", s.Kernel, old, entry)
 	}

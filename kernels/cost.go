@@ -63,9 +63,9 @@ var Machines = map[string]Machine{
 	"cpu_v4": {Bandwidth: 40e9, Flops: 500e9, Node: 2e-6, Units: 8, Act: 4, KV: 4},
 
 	"sm_90":   {Bandwidth: 1.5e12, Flops: 989e12, Node: 1.1e-6, Ticket: 1e-6, Units: 132, Act: 4, KV: 2},
-	"sm_86":   {Bandwidth: 936e9, Flops: 71e12, Node: 1.5e-6, Units: 82, Act: 4, KV: 2},
-	"gfx1100": {Bandwidth: 960e9, Flops: 123e12, Node: 4e-6, Units: 96, Act: 4, KV: 2},
-	"gfx1151": {Bandwidth: 256e9, Flops: 59e12, Node: 4e-6, Units: 40, Act: 4, KV: 2},
+	"sm_86":   {Bandwidth: 936e9, Flops: 71e12, Node: 1.5e-6, Ticket: 1e-6, Units: 82, Act: 4, KV: 2},
+	"gfx1100": {Bandwidth: 960e9, Flops: 123e12, Node: 4e-6, Ticket: 1e-6, Units: 96, Act: 4, KV: 2},
+	"gfx1151": {Bandwidth: 256e9, Flops: 59e12, Node: 4e-6, Ticket: 1e-6, Units: 40, Act: 4, KV: 2},
 }
 
 // String is the row as people read it: "960 GB/s, 123 Tflop/s, 96 units, 4 µs a launch".

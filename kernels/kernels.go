@@ -54,6 +54,8 @@ type Kernel struct {
 	Targets string
 	// Rounds says that operands are rounded to 16 bits for matrix units: results are that much less exact.
 	Rounds bool
+	// Lean says that on a GPU three blocks of it fit a processor: with 256 threads, 80 registers each.
+	Lean bool
 }
 
 // Dims are a bucket's dims for one step.

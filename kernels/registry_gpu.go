@@ -29,7 +29,7 @@ var queries = []struct{ where, count, warps string }{
 // onGPU are the kernels of templates/gpu.
 var onGPU = slices.Concat(gpuPrefill(), gpuTiles(), gpuProducts(), gpuSplitAttention(), gpuAttention(), gpuElementwise(), gpuRotations(), gpuDeltas(), gpuExperts(), []Kernel{
 	{Op: "embed", Sig: "i32[], W[V,D] -> act[D]", Formats: plain, Layout: "x16", Cells: "live",
-		Inst: "embed<W, V, D, T>", Header: "embed.hip", Grid: "T", Block: "256", Targets: gpus},
+		Inst: "embed<W, V, D, T>", Header: "embed.hip", Grid: "T * ((D+255)/256)", Block: "256", Targets: gpus},
 	{Op: "embed_norm", Sig: "i32[], W[V,D], f32[D], eps:real -> act[D], act[D]", Formats: plain, Layout: "x16", Cells: "live",
 		Inst: "embed_norm<W, V, D, eps, T>", Header: "norm.hip", Grid: "T", Block: "256", Targets: gpus},
 	{Op: "embed_scale_norm", Sig: "i32[], W[V,D], scale:real, f32[D], eps:real -> act[D], act[D]", Formats: plain, Layout: "x16", Cells: "live",
@@ -54,17 +54,30 @@ var onGPU = slices.Concat(gpuPrefill(), gpuTiles(), gpuProducts(), gpuSplitAtten
 		Inst: "sample<V>", Header: "tail.hip", Grid: "1", Block: "1024", Where: "T == 1 and V <= 524288", Targets: gpus},
 })
 
+// normedRow bounds the row that a block keeps in shared memory, normed: 32 KiB leave room for all else, and for a second block.
+func normedRow(dim string) string { return dim + " <= 8192" }
+
 func gpuProducts() []Kernel {
 	var list []Kernel
 	for _, p := range products {
 		row := func(op, sig, inst string) {
 			list = append(list, Kernel{Op: op, Sig: sig, Formats: plain, Layout: "x16", Cells: "live", Inst: inst + ", N, T, " + p.split + ">",
-				Header: "matmul.hip", Grid: p.grid, Block: "256", Where: p.where, Targets: gpus})
+				Header: "matmul.hip", Grid: p.grid, Block: "256", Where: p.where, Targets: gpus, Lean: strings.HasPrefix(p.where, "T == 1")})
 		}
 		row("matmul", "act[..K], W[..N,K] -> act[..N]", "matmul<W, K")
 		row("matmul_add", "act[..K], W[..N,K], act[..N] -> act[..N]", "matmul_add<W, K")
 		row("swiglu", "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", "swiglu<WG, WU, K")
 		row("geglu", "act[..K], WG[..N,K], WU[..N,K] -> act[..N]", "geglu<WG, WU, K")
+		normed := func(op, weights, inst string) {
+			if !strings.HasPrefix(p.where, "T == 1") {
+				return
+			}
+			list = append(list, Kernel{Op: "norm_" + op, Sig: "act[K], f32[K], eps:real, " + weights + " -> act[..N]", Formats: plain, Layout: "x16",
+				Inst: "norm_" + inst + ", K, N, " + p.split + ", eps>", Header: "matmul.hip", Grid: p.grid, Block: "256", Where: p.where + " and " + normedRow("K"), Targets: gpus})
+		}
+		normed("matmul", "W[..N,K]", "matmul<W")
+		normed("swiglu", "WG[..N,K], WU[..N,K]", "swiglu<WG, WU")
+		normed("geglu", "WG[..N,K], WU[..N,K]", "geglu<WG, WU")
 		row("swiglu2", "act[..K], WG[..N,K], act[..K], WU[..N,K] -> act[..N]", "swiglu2<WG, WU, K")
 	}
 	return append(list, Kernel{Op: "matmul_norm_add", Sig: "act[..K], W[N,K], act[N], f32[N], eps:real -> act[N]", Formats: plain, Layout: "x16", Cells: Ticket,

@@ -40,7 +40,7 @@ func gpuRotations() []Kernel {
 		if n > 1 {
 			name += count
 		}
-		for _, grid := range [][2]string{{"1", "T == 1"}, {"(T+7)/8", "T > 1"}} {
+		for _, grid := range [][2]string{{count + " * ((K+127)/128)", "T == 1"}, {"(T+7)/8", "T > 1"}} {
 			list = append(list, Kernel{Op: "norm_rotate", Cells: "live",
 				Sig:  "act[K], f32[K], eps:real" + strings.Repeat(", rot_G[K]", n) + " -> act[K]" + strings.Repeat(", act[K]", n),
 				Inst: name + "<K, G, eps, T>", Grid: grid[0], Where: "K % G == 0 and " + grid[1]})

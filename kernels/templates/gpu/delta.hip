@@ -192,9 +192,11 @@ DEVICE void gdn_norm_rotate(const float *x, const float *b, const float *na, con
   const bool in = 4 * lane() < unit;
   const int at = u * unit + (in ? 4 * lane() : 4 * lane() % unit);
   Turns<G> turns;
-  if (warp() == 0) turns.load(r + at / G * rotation_bytes<G>);  // in all blocks: it's there by when one knows to be the last
+  f4 gate;
+  if (warp() == 0)  // in all blocks: it's there by when one knows to be the last
+    turns.load(r + at / G * rotation_bytes<G>), gate = gate_four<DV>(w, z, at) * load4(turns.scale);
   if (!last_block(ticket + u, parts) || warp() > 0) return;
-  f4 v = turns.apply(gated_norm_four<DV, G, NormEps>(y, w, z, at), boxes.box[0]);
+  f4 v = turns.turn(norm_four<DV, G, NormEps>(y, at) * gate, boxes.box[0]);
   if (in) store4(y + at, v);
 }
 

@@ -12,10 +12,14 @@ template <class W, int N, int D> DEVICE void embed_row(int id, const u8 *w, floa
   moved<D, 256>(thread(), [&](int k) { return W::one(p, k, id % 16); }, [&](int k, float v) { y[k] = v; });
 }
 
-// y[T, D] = rows tokens[T] of w[N, D]. Grid T.
+// y[T, D] = rows tokens[T] of w[N, D]. In x16 a row's values are far apart, each a sector of its own: a block takes 256 of them. Grid
+// T ceil(D / 256).
 template <class W, int N, int D, int T> DEVICE void embed(const int *tokens, const u8 *w, const int *live, float *y, int block) {
-  if (block >= live_rows<T>(live)) return;
-  embed_row<W, N, D>(tokens[block], w, y + (long)block * D);
+  constexpr int parts = ceil_div(D, 256);
+  const int t = block / parts, k = block % parts * 256 + thread();
+  if (t >= live_rows<T>(live) || k >= D) return;
+  const int id = tokens[t] < 0 ? 0 : tokens[t] >= N ? N - 1 : tokens[t];
+  y[(long)t * D + k] = W::one(w + id / 16 * group_bytes<W, D>, k, id % 16);
 }
 
 }  // namespace hipc

@@ -8,15 +8,16 @@
 
 namespace hipc {
 
-// end(row, n, sum) for each live row of the block and each of its n below N.
-template <class W, int K, int N, int T, int Split, class End>
-DEVICE void product(const float *x, const u8 *w, const int *live, int block, End end) {
+// end(row, n, sum) for each live row of the block and each of its n below N. What head makes of one row, the product reads at x.
+template <class W, int K, int N, int T, int Split, class End, class Head = Ready>
+DEVICE void product(const float *x, const u8 *w, const int *live, int block, End end, Head head = {}) {
   Place<N, T, Split> p(block);
   int rows = live_rows<T>(live) - p.row;
   if (rows <= 0) return;
   f4 acc[p.R];
   UNROLL for (int r = 0; r < p.R; r++) acc[r] = f4(0.0f);
-  if (p.live()) dot<W, K, p.R>(x + (long)p.row * K, w + p.group * group_bytes<W, K>, p.part, Split, acc);
+  if (p.live()) dot<W, K, p.R>(x + (long)p.row * K, w + p.group * group_bytes<W, K>, p.part, Split, acc, head);
+  else head();
   finish<Split, p.R>(acc, rows, p.live(), [&](int r, int i, float s) {
     int n = p.group * 16 + i;
     if (N % 16 == 0 || n < N) end(p.row + r, n, s);
@@ -25,6 +26,13 @@ DEVICE void product(const float *x, const u8 *w, const int *live, int block, End
 
 template <class W, int K, int N, int T, int Split> DEVICE void matmul(const float *x, const u8 *w, const int *live, float *y, int block) {
   product<W, K, N, T, Split>(x, w, live, block, [&](int t, int n, float s) { y[(long)t * N + n] = s; });
+}
+
+// y = rmsnorm(x) g · w: one row, which each block norms for itself while its weights are under way. What is normed by the block that ends last
+// of the launch before costs a ticket, and nothing else goes on meanwhile.
+template <class W, int K, int N, int Split, class Eps> DEVICE void norm_matmul(const float *x, const float *g, const u8 *w, float *y, int block) {
+  static SHARED float row[K];
+  product<W, K, N, 1, Split>(row, w, nullptr, block, [&](int, int n, float s) { y[n] = s; }, [&] { normed<K, Eps>(x, g, row); });
 }
 
 // y = h + x · w. y may be h.
@@ -54,9 +62,9 @@ DEVICE void matmul_norm_add_norm(const float *x, const u8 *w, const float *h, co
   if (last_block(ticket, Place<N, 1, Split>::tiles)) norm_add_row<N, Eps, true>(h, s, p, g, s, n);
 }
 
-// y = act(a · wa) (b · wb), both of N rows; each in its own format.
-template <class Act, class WA, class WB, int K, int N, int T, int Split>
-DEVICE void gated(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {
+// y = act(a · wa) (b · wb), both of N rows; each in its own format. What head makes of one row, the products read at a and b.
+template <class Act, class WA, class WB, int K, int N, int T, int Split, class Head = Ready>
+DEVICE void gated(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block, Head head = {}) {
   Place<N, T, Split> p(block);
   int rows = live_rows<T>(live) - p.row;
   if (rows <= 0) return;
@@ -65,8 +73,10 @@ DEVICE void gated(const float *a, const u8 *wa, const float *b, const u8 *wb, co
     f4 acc[2 * R];
     UNROLL for (int r = 0; r < 2 * R; r++) acc[r] = f4(0.0f);
     if (p.live()) {
-      dot<WA, K, R>(a + (long)(p.row + h) * K, wa + p.group * group_bytes<WA, K>, p.part, Split, acc);
+      dot<WA, K, R>(a + (long)(p.row + h) * K, wa + p.group * group_bytes<WA, K>, p.part, Split, acc, head);
       dot<WB, K, R>(b + (long)(p.row + h) * K, wb + p.group * group_bytes<WB, K>, p.part, Split, acc + R);
+    } else {
+      head();
     }
     // Gate and value of an output come to the same thread: they're 16 R sums apart.
     UNROLL for (int i = 0; i < 2 * R; i++) UNROLL for (int j = 0; j < 4; j++) acc[i][j] = warp_sum<4>(acc[i][j]);
@@ -91,6 +101,17 @@ DEVICE void swiglu(const float *x, const u8 *wg, const u8 *wu, const int *live, 
 template <class WG, class WU, int K, int N, int T, int Split>
 DEVICE void geglu(const float *x, const u8 *wg, const u8 *wu, const int *live, float *y, int block) {
   gated<GeluTanh, WG, WU, K, N, T, Split>(x, wg, x, wu, live, y, block);
+}
+// The same of rmsnorm(x) g, one row: norm_matmul.
+template <class WG, class WU, int K, int N, int Split, class Eps>
+DEVICE void norm_swiglu(const float *x, const float *g, const u8 *wg, const u8 *wu, float *y, int block) {
+  static SHARED float row[K];
+  gated<Silu, WG, WU, K, N, 1, Split>(row, wg, row, wu, nullptr, y, block, [&] { normed<K, Eps>(x, g, row); });
+}
+template <class WG, class WU, int K, int N, int Split, class Eps>
+DEVICE void norm_geglu(const float *x, const float *g, const u8 *wg, const u8 *wu, float *y, int block) {
+  static SHARED float row[K];
+  gated<GeluTanh, WG, WU, K, N, 1, Split>(row, wg, row, wu, nullptr, y, block, [&] { normed<K, Eps>(x, g, row); });
 }
 template <class WA, class WB, int K, int N, int T, int Split>
 DEVICE void swiglu2(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {

@@ -100,12 +100,12 @@ template <int E, int K, int T> DEVICE void softmax_topk(const float *l, const in
 
 // One row: l = x · w and, in the block that ends last, softmax_topk(l). A router has few rows: Parts blocks share a group of 16, each a part
 // of D, and leave their sums in scratch[Parts, E rounded up]. Grid ceil(E / 16) Parts.
-template <class W, int D, int E, int K, int Parts>
-DEVICE void router(const float *x, const u8 *w, int *ticket, float *l, float *p, int *id, float *scratch, int block) {
+template <class W, int D, int E, int K, int Parts, class Head>
+DEVICE void routed(const float *x, const u8 *w, int *ticket, float *l, float *p, int *id, float *scratch, int block, Head head) {
   constexpr int groups = ceil_div(E, 16);
   const int group = block % groups, part = block / groups;
   f4 acc[1] = {f4(0.0f)};
-  stream<W, D, Parts * warps>(x, w + group * group_bytes<W, D>, part * warps + warp(), acc[0]);
+  stream<W, D, Parts * warps>(x, w + group * group_bytes<W, D>, part * warps + warp(), acc[0], head);
   finish<warps, 1>(acc, 1, true, [&](int, int i, float s) { scratch[part * groups * 16 + group * 16 + i] = s; });
   if (!last_block(ticket, groups * Parts)) return;
   for (int e = thread(); e < E; e += threads) {
@@ -115,6 +115,16 @@ DEVICE void router(const float *x, const u8 *w, int *ticket, float *l, float *p,
   }
   barrier();
   softmax_topk_row<E, K>(l, p, id);
+}
+template <class W, int D, int E, int K, int Parts>
+DEVICE void router(const float *x, const u8 *w, int *ticket, float *l, float *p, int *id, float *scratch, int block) {
+  routed<W, D, E, K, Parts>(x, w, ticket, l, p, id, scratch, block, Ready{});
+}
+// The same of rmsnorm(x) g.
+template <class W, int D, int E, int K, int Parts, class Eps>
+DEVICE void norm_router(const float *x, const float *g, const u8 *w, int *ticket, float *l, float *p, int *id, float *scratch, int block) {
+  static SHARED float row[D];
+  routed<W, D, E, K, Parts>(row, w, ticket, l, p, id, scratch, block, [&] { normed<D, Eps>(x, g, row); });
 }
 
 // y[T, B] = Σ x[T, A, B] over A. Grid T ceil(B / 256).

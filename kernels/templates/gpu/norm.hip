@@ -29,6 +29,12 @@ template <int D, class Eps, int Threads = 256> DEVICE void rmsnorm_row(const flo
   }
 }
 
+// y in shared memory = rmsnorm(x) w, there for all threads of the block.
+template <int D, class Eps> DEVICE void normed(const float *x, const float *w, float *y) {
+  rmsnorm_row<D, Eps>(x, w, y);
+  barrier();
+}
+
 // x[T, R, D]: R rows (heads) a token, one w[D] for all. Grid T R.
 template <int R, int D, class Eps, int T> DEVICE void rmsnorm(const float *x, const float *w, const int *live, float *y, int block) {
   if (block / R >= live_rows<T>(live)) return;

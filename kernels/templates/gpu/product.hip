@@ -20,14 +20,14 @@ template <class W, int j, int R> DEVICE void times(const W &f, const float (&x)[
 }
 
 // acc[r] += what this lane has of R rows times four rows of a group, of the parts-th part of K. K is whole blocks of the format; where
-// it isn't whole steps, lanes beyond it have nothing.
-template <class W, int K, int R> DEVICE void dot(const float *x, const u8 *w, int part, int parts, f4 *acc) {
+// it isn't whole steps, lanes beyond it have nothing. A head is for one row: see stream.
+template <class W, int K, int R, class Head = Ready> DEVICE void dot(const float *x, const u8 *w, int part, int parts, f4 *acc, Head head = {}) {
   static_assert(K % W::block == 0, "K must be whole blocks of the weight's format");
   if constexpr (R == 1) {
-    if (parts == 8) stream<W, K, 8>(x, w, part, *acc);
-    else if (parts == 4) stream<W, K, 4>(x, w, part, *acc);
-    else if (parts == 2) stream<W, K, 2>(x, w, part, *acc);
-    else stream<W, K, 1>(x, w, part, *acc);
+    if (parts == 8) stream<W, K, 8>(x, w, part, *acc, head);
+    else if (parts == 4) stream<W, K, 4>(x, w, part, *acc, head);
+    else if (parts == 2) stream<W, K, 2>(x, w, part, *acc, head);
+    else stream<W, K, 1>(x, w, part, *acc, head);
     return;
   }
   const int l = lane(), first = W::first(l);

@@ -34,8 +34,9 @@ template <int G> struct Turns {
     }
   }
   // All lanes of the warp.
-  DEVICE f4 apply(f4 v, float (*box)[span_width]) const {
-    v *= load4(scale);
+  DEVICE f4 apply(f4 v, float (*box)[span_width]) const { return turn(v * load4(scale), box); }
+  // The same of what is scaled already: who waits for the row alone reads the scales before.
+  DEVICE f4 turn(f4 v, float (*box)[span_width]) const {
     const int group = lane() / (G / 4) * G;
     UNROLL for (int s = 0; s < rotation_stages; s++) {
       float *b = box[s % 2];
@@ -92,18 +93,45 @@ template <int D, class Eps> DEVICE float warp_inverse_rms(const float *x) {
   return inverse(root(warp_sum(sum) / D + (float)Eps::value));
 }
 
-// n = rmsnorm(x) w and y[j] = rotate(n, r[j]). Of several rows a block takes eight, so that a rotation is loaded once for them; the norm is
-// a warp's work then. Grid T == 1: 1, else ceil(T / 8).
+// The same in all threads of a block.
+template <int D, class Eps> DEVICE float block_inverse_rms(const float *x) {
+  float sum = 0;
+  for (int i = thread(); i < D; i += 256) sum = fma(x[i], x[i], sum);
+  return inverse(root(block_sum<256>(sum) / D + (float)Eps::value));
+}
+
+// n = rmsnorm(x) w and y[j] = rotate(n, r[j]), one row. A block turns a span by one rotation: that the row's norm is taken by each of them costs
+// less than to wait for one that takes it for all. The rotation is under way meanwhile. Grid N spans.
+template <int K, int G, class Eps, int N>
+DEVICE void norm_rotate_span(const float *x, const float *w, const u8 *const (&r)[N], float *n, float *const (&y)[N], int block) {
+  static SHARED float box[2][span_width];
+  SpanPlace<K, G> p(block % SpanPlace<K, G>::spans);
+  const int j = block / p.spans;
+  const u8 *rotation = r[0];
+  float *to = y[0];
+  UNROLL for (int i = 1; i < N; i++)
+    if (j == i) rotation = r[i], to = y[i];
+  Turns<G> turns;
+  f4 v, scale;
+  if (warp() == 0) turns.load(p.of(rotation)), scale = load4(turns.scale), v = load4(x + p.at) * load4(w + p.at);
+  float by = block_inverse_rms<K, Eps>(x);
+  if (warp() > 0) return;
+  v *= by;
+  if (j == 0 && p.in) store4(n + p.at, v);
+  v = turns.turn(v * scale, box);
+  if (p.in) store4(to + p.at, v);
+}
+
+// The same of several rows. A block takes eight, so that a rotation is loaded once for them; a norm is a warp's work. Grid ceil(T / 8).
 template <int K, int G, class Eps, int T, int N>
 DEVICE void norm_rotate_block(const float *x, const float *w, const u8 *const (&r)[N], const int *live, float *n, float *const (&y)[N], int block) {
-  constexpr int tile = T == 1 ? 1 : 8;
+  if constexpr (T == 1) return norm_rotate_span<K, G, Eps, N>(x, w, r, n, y, block);
+  constexpr int tile = 8;
   static SHARED Boxes boxes;
   const int from = block * tile, rows = live_rows<T>(live) - from < tile ? live_rows<T>(live) - from : tile;
   if (rows <= 0) return;
   x += (long)from * K, n += (long)from * K;
-  if constexpr (T == 1) {
-    rmsnorm_row<K, Eps>(x, w, n);
-  } else if (warp() < rows) {
+  if (warp() < rows) {
     const float *row = x + (long)warp() * K;
     float by = warp_inverse_rms<K, Eps>(row);
     for (int i = lane(); i < K; i += warp_size) n[(long)warp() * K + i] = row[i] * by * w[i];
@@ -155,9 +183,16 @@ DEVICE void gated_norm(const float *o, const float *w, const float *z, const int
   gated_norm_head<D, Eps>(o + row * D, w, z + row * D, y + row * D);
 }
 
-// Four channels of rmsnorm(o) w silu(z), o and z being heads of D one after another. All lanes of a warp, each with the next four of a span.
-// Where heads divide a span, a lane reads o at its own channels alone, else all of its head.
-template <int D, int G, class Eps> DEVICE f4 gated_norm_four(const float *o, const float *w, const float *z, int at) {
+// Four channels of w silu(z), z being heads of D one after another.
+template <int D> DEVICE f4 gate_four(const float *w, const float *z, int at) {
+  f4 g = load4(z + at);
+  UNROLL for (int i = 0; i < 4; i++) g[i] = silu::of(g[i]);
+  return g * load4(w + at % D);
+}
+
+// Four channels of rmsnorm(o), heads of D one after another. All lanes of a warp, each with the next four of a span. Where heads divide a span, a
+// lane reads o at its own channels alone, else all of its head.
+template <int D, int G, class Eps> DEVICE f4 norm_four(const float *o, int at) {
   static_assert(D % G == 0 || G % D == 0, "a rotation's group holds whole heads, or a head whole groups");
   static_assert(D % 16 == 0, "lanes have four channels of one head");
   f4 v = load4(o + at);
@@ -174,10 +209,7 @@ template <int D, int G, class Eps> DEVICE f4 gated_norm_four(const float *o, con
     }
     sum = warp_sum<1, G / 4>(sum);
   }
-  v *= inverse(root(sum / D + (float)Eps::value));
-  f4 g = load4(z + at);
-  UNROLL for (int i = 0; i < 4; i++) v[i] *= silu::of(g[i]);
-  return v * load4(w + at % D);
+  return v * inverse(root(sum / D + (float)Eps::value));
 }
 
 // y = rotate(rmsnorm(o) w silu(z), r), o and z[T, R, D], r over all R D. Grid as rotate's of T rows of R D. y must not be o; it may be z.
@@ -185,7 +217,7 @@ template <int R, int D, int G, class Eps, int T>
 DEVICE void gated_norm_rotate(const float *o, const float *w, const float *z, const u8 *r, const int *live, float *y, int block) {
   constexpr int K = R * D;
   rotate_rows<K, G, T>(r, live_rows<T>(live), block,
-                       [&](int row, int c) { return gated_norm_four<D, G, Eps>(o + (long)row * K, w, z + (long)row * K, c); },
+                       [&](int row, int c) { return norm_four<D, G, Eps>(o + (long)row * K, c) * gate_four<D>(w, z + (long)row * K, c); },
                        [&](int row, int c, f4 v) { store4(y + (long)row * K + c, v); });
 }
 

@@ -249,15 +249,21 @@ template <int mask, int n> DEVICE void keep_half(float *acc, int l) {
   }
 }
 
+// What a block does to get x ready, once its first weights are under way: all threads come here, each once. Nothing where x is in memory.
+struct Ready {
+  DEVICE void operator()() const {}
+};
+
 // acc += what a lane has of n steps from `first` on, whose loads are all under way before the first product. Steps of Parts parts of most each
 // may be more than there are.
-template <class W, int K, int n, bool all> DEVICE void steps_of(const float *x, const u8 *w, int first, float *acc) {
+template <class W, int K, int n, bool all, class Head> DEVICE void steps_of(const float *x, const u8 *w, int first, float *acc, Head head) {
   typedef Stream<W> S;
   const int l = lane();
   S f[n];
   unrolled<n>([&](int s) __attribute__((always_inline)) {
     if (all || (first + s) * S::wide < K) f[s].template fetch<K>(w, (first + s) * S::wide, l);
   });
+  head();
   unrolled<n>([&](int s) __attribute__((always_inline)) {
     if (all || (first + s) * S::wide < K) f[s].template take<K>(x, (first + s) * S::wide, l);
   });
@@ -267,21 +273,35 @@ template <class W, int K, int n, bool all> DEVICE void steps_of(const float *x, 
   });
 }
 
-template <class W, int K, int Parts> DEVICE void stream(const float *x, const u8 *w, int part, f4 &out) {
+// Rows 4 (l % 4) ... + 3 of what the lanes of a warp have.
+template <class W> DEVICE f4 four_of(float *acc, int l) {
+  typedef Stream<W> S;
+  if constexpr (S::rows == 16) keep_half<2, 8>(acc, l);
+  if constexpr (S::rows >= 8) {
+    keep_half<1, 4>(acc, l);
+    return f4{acc[0], acc[1], acc[2], acc[3]};
+  } else if constexpr (S::wide <= 128 && W::per == 8) {
+    return to_quads(acc, l);
+  } else {
+    return f4{acc[0], acc[1], acc[2], acc[3]};
+  }
+}
+
+template <class W, int K, int Parts, class Head = Ready> DEVICE void stream(const float *x, const u8 *w, int part, f4 &out, Head head = {}) {
   typedef Stream<W> S;
   constexpr int steps = ceil_div(K, S::wide), most = ceil_div(steps, Parts);
-  // Steps whose loads are under way at once. Four wide ones take 150 registers on gfx11, and more than there are in a loop or beside other work.
-  constexpr int widest = S::wide < 128 || Parts == 8 && most <= 4 ? 4 : 2, depth = most < widest ? most : widest;
+  // Steps whose loads are under way at once. Four wide ones take 150 registers on gfx11, and more than there are in a loop or beside other work; on
+  // an H100 four of a product's quarter gain nothing (702 µs for 701 of a token of 8 layers), and don't fit three blocks a processor.
+  constexpr int widest = S::wide < 128 || (Parts == 8 || Parts == 1) && most <= 4 ? 4 : 2, depth = most < widest ? most : widest;
   constexpr bool all = steps == most * Parts;
   const int l = lane();
   float acc[S::rows];
   UNROLL for (int r = 0; r < S::rows; r++) acc[r] = 0;
-  _Pragma("nounroll") for (int s0 = 0; s0 + depth <= most; s0 += depth) steps_of<W, K, depth, all>(x, w, part * most + s0, acc);
-  if constexpr (most % depth) steps_of<W, K, most % depth, all>(x, w, part * most + most / depth * depth, acc);
-  if constexpr (S::rows == 16) keep_half<2, 8>(acc, l);
-  if constexpr (S::rows >= 8) keep_half<1, 4>(acc, l), out += f4{acc[0], acc[1], acc[2], acc[3]};
-  else if constexpr (S::wide <= 128 && W::per == 8) out += to_quads(acc, l);
-  else out += f4{acc[0], acc[1], acc[2], acc[3]};
+  constexpr int headed = __is_same(Head, Ready) ? 0 : depth;
+  if constexpr (headed) steps_of<W, K, depth, all>(x, w, part * most, acc, head);
+  _Pragma("nounroll") for (int s0 = headed; s0 + depth <= most; s0 += depth) steps_of<W, K, depth, all>(x, w, part * most + s0, acc, Ready{});
+  if constexpr (most % depth) steps_of<W, K, most % depth, all>(x, w, part * most + most / depth * depth, acc, Ready{});
+  out += four_of<W>(acc, l);
 }
 
 }  // namespace hipc

@@ -6,6 +6,7 @@
 
 #include "templates/device.h"
 #include "templates/attend_split.hip"
+#include "templates/embed.hip"
 #include "templates/flash.hip"
 #include "templates/gemm.hip"
 #include "templates/matmul.hip"
@@ -26,25 +27,18 @@ HIPC_REAL(r8192, 8192)
 
 KERNEL(append_8_64_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); append<8, 64, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(attend_kv_split_32_8_64_64_r0p125_0_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); attend_kv_split<32, 8, 64, 64, r0p125, 0, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
-KERNEL(embed_norm_bf16_128256_2048_r1em05_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 128256, 2048, r1em05, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_bf16_128256_2048_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<BF16, 128256, 2048, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(embed_norm_bf16_128256_2048_r1em05_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 128256, 2048, r1em05, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(embed_norm_bf16_128256_2048_r1em05_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 128256, 2048, r1em05, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_32_8_64_64_r0p125_0_1_32_512, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<32, 8, 64, 64, r0p125, 0, 1, 32, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_32_8_64_64_r0p125_0_1_32_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<32, 8, 64, 64, r0p125, 0, 1, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_add_norm_bf16_2048_2048_8_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 2048, 2048, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
-KERNEL(matmul_add_norm_bf16_8192_2048_8_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 8192, 2048, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
+KERNEL(matmul_add_bf16_2048_2048_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 2048, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(matmul_add_bf16_8192_2048_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 8192, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_2048_2048_512_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 2048, 2048, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_2048_2048_64_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 2048, 2048, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_8192_2048_512_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 8192, 2048, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_8192_2048_64_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 8192, 2048, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_argmax_bf16_2048_128256_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<BF16, 2048, 128256, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_bf16_2048_128256_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 2048, 128256, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(matmul_bf16_2048_2048_1_8__matmul_bf16_2048_512_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 128) return matmul<BF16, 2048, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 160) return matmul<BF16, 2048, 512, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 128);
-  matmul<BF16, 2048, 512, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 160);
-}
 KERNEL(matmul_tiles_bf16_2048_128256_64_64_128, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 2048, 128256, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_2048_2048_512_64_64__matmul_tiles_bf16_2048_512_512_32_64_x2, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
   const int block = block_number();
@@ -63,6 +57,15 @@ KERNEL(matmul_tiles_bf16_2048_512_512_32_64_x2, 128, void *a0, void *a1, void *a
   if (block < 128) return matmul_tiles<BF16, 2048, 512, 512, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
   matmul_tiles<BF16, 2048, 512, 512, 32, 64>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a7}, block - 128);
 }
+KERNEL(norm_matmul_bf16_2048_128256_1_r1em05, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); norm_matmul<BF16, 2048, 128256, 1, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_matmul_bf16_2048_2048_8_r1em05__norm_matmul_bf16_2048_512_8_r1em05_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 128) return norm_matmul<BF16, 2048, 2048, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 160) return norm_matmul<BF16, 2048, 512, 8, r1em05>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 128);
+  norm_matmul<BF16, 2048, 512, 8, r1em05>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 160);
+}
+KERNEL(norm_swiglu_bf16_bf16_2048_8192_4_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_swiglu<BF16, BF16, 2048, 8192, 4, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(rmsnorm_1_2048_r1em05_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 2048, r1em05, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_2048_r1em05_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 2048, r1em05, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_2048_r1em05_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 2048, r1em05, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rope_8_64_64_slowed_r500000_r32_r1_r4_r8192_0_r1_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rope<8, 64, 64, slowed<r500000, r32, r1, r4, r8192, 0, r1>, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
@@ -70,7 +73,6 @@ KERNEL(rope_append_32_8_64_64_slowed_r500000_r32_r1_r4_r8192_0_r1_64_1, 256, voi
 KERNEL(rope_append_32_8_64_64_slowed_r500000_r32_r1_r4_r8192_0_r1_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<32, 8, 64, 64, slowed<r500000, r32, r1, r4, r8192, 0, r1>, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(rope_append_32_8_64_64_slowed_r500000_r32_r1_r4_r8192_0_r1_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<32, 8, 64, 64, slowed<r500000, r32, r1, r4, r8192, 0, r1>, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(sample_128256, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<128256>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(swiglu_bf16_bf16_2048_8192_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu<BF16, BF16, 2048, 8192, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_2048_8192_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 2048, 8192, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_2048_8192_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 2048, 8192, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 

@@ -6,6 +6,7 @@
 
 #include "templates/device.h"
 #include "templates/attend_split.hip"
+#include "templates/embed.hip"
 #include "templates/flash.hip"
 #include "templates/gemm.hip"
 #include "templates/matmul.hip"
@@ -22,25 +23,18 @@ HIPC_REAL(r1em05, 1e-05)
 
 KERNEL(append_8_128_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); append<8, 128, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(attend_kv_split_32_8_128_64_r0p08838834764831843_4096_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); attend_kv_split<32, 8, 128, 64, r0p08838834764831843, 4096, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
-KERNEL(embed_norm_bf16_32000_4096_r1em05_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 32000, 4096, r1em05, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_bf16_32000_4096_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<BF16, 32000, 4096, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(embed_norm_bf16_32000_4096_r1em05_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 32000, 4096, r1em05, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(embed_norm_bf16_32000_4096_r1em05_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 32000, 4096, r1em05, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_32_8_128_64_r0p08838834764831843_4096_2_32_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<32, 8, 128, 64, r0p08838834764831843, 4096, 2, 32, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_32_8_128_64_r0p08838834764831843_4096_2_32_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<32, 8, 128, 64, r0p08838834764831843, 4096, 2, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_add_norm_bf16_14336_4096_8_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 14336, 4096, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
-KERNEL(matmul_add_norm_bf16_4096_4096_8_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 4096, 4096, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
+DENSE_KERNEL(matmul_add_bf16_14336_4096_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 14336, 4096, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+DENSE_KERNEL(matmul_add_bf16_4096_4096_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 4096, 4096, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_14336_4096_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 14336, 4096, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_14336_4096_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 14336, 4096, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_4096_4096_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 4096, 4096, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_4096_4096_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 4096, 4096, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_argmax_bf16_4096_32000_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<BF16, 4096, 32000, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_bf16_4096_32000_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 4096, 32000, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(matmul_bf16_4096_4096_1_8__matmul_bf16_4096_1024_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 256) return matmul<BF16, 4096, 4096, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 320) return matmul<BF16, 4096, 1024, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 256);
-  matmul<BF16, 4096, 1024, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 320);
-}
 KERNEL(matmul_tiles_bf16_4096_1024_512_32_64_x2, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
   const int block = block_number();
   if (block < 256) return matmul_tiles<BF16, 4096, 1024, 512, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
@@ -54,6 +48,15 @@ KERNEL(matmul_tiles_bf16_4096_1024_64_32_64_x2, 128, void *a0, void *a1, void *a
 KERNEL(matmul_tiles_bf16_4096_32000_64_64_128, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 4096, 32000, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_4096_4096_512_64_128, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 4096, 4096, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_4096_4096_64_64_128, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 4096, 4096, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_matmul_bf16_4096_32000_1_r1em05, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); norm_matmul<BF16, 4096, 32000, 1, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_matmul_bf16_4096_4096_8_r1em05__norm_matmul_bf16_4096_1024_8_r1em05_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 256) return norm_matmul<BF16, 4096, 4096, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 320) return norm_matmul<BF16, 4096, 1024, 8, r1em05>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 256);
+  norm_matmul<BF16, 4096, 1024, 8, r1em05>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 320);
+}
+KERNEL(norm_swiglu_bf16_bf16_4096_14336_4_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_swiglu<BF16, BF16, 4096, 14336, 4, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(rmsnorm_1_4096_r1em05_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 4096, r1em05, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_4096_r1em05_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 4096, r1em05, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_4096_r1em05_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 4096, r1em05, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rope_8_128_128_r10000_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rope<8, 128, 128, r10000, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
@@ -61,7 +64,6 @@ KERNEL(rope_append_32_8_128_128_r10000_64_1, 256, void *a0, void *a1, void *a2, 
 KERNEL(rope_append_32_8_128_128_r10000_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<32, 8, 128, 128, r10000, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(rope_append_32_8_128_128_r10000_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<32, 8, 128, 128, r10000, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(sample_32000, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<32000>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(swiglu_bf16_bf16_4096_14336_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu<BF16, BF16, 4096, 14336, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_4096_14336_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 4096, 14336, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_4096_14336_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 4096, 14336, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 

@@ -58,7 +58,7 @@ var Plan = plan.Plan{
 			Parts: []plan.Part{
 				{Name: "begin", Steps: []plan.Step{
 					{Kernel: "embed_bf16_100352_2048_1", Inst: "embed<BF16, 100352, 2048, 1>",
-						In: []string{"token", "embed_tokens", "live"}, Out: []string{"h"}, Grid: 1, Block: 256},
+						In: []string{"token", "embed_tokens", "live"}, Out: []string{"h"}, Grid: 8, Block: 256},
 				}},
 				{Name: "layer", Layers: "0-14", Steps: []plan.Step{
 					{Kernel: "matmul_bf16_2048_2048_1_8_x3", Inst: "matmul<BF16, 2048, 2048, 1, 8> | matmul<BF16, 2048, 2048, 1, 8> | matmul<BF16, 2048, 2048, 1, 8>",
@@ -83,12 +83,30 @@ var Plan = plan.Plan{
 						In: []string{"norm_in", "lm_head", "pos", "ticket"}, Out: []string{"logits", "token"}, Grid: 784, Block: 256},
 				}},
 			}},
-		{Name: "decode_1_sample", Seqs: 1, Rows: 1, Picks: 1, Tail: "sample", Base: "decode_1",
-			Cost: plan.Cost{Steps: 99, Bytes: 2563297288, Ops: 2560761860},
+		{Name: "decode_1_sample", Seqs: 1, Rows: 1, Picks: 1, Tail: "sample",
+			Cost: plan.Cost{Steps: 99, Bytes: 2563289096, Ops: 2560761860},
 			Parts: []plan.Part{
+				{Name: "begin", Steps: []plan.Step{
+					{Kernel: "embed_bf16_100352_2048_1", Inst: "embed<BF16, 100352, 2048, 1>",
+						In: []string{"token", "embed_tokens", "live"}, Out: []string{"h"}, Grid: 8, Block: 256},
+				}},
+				{Name: "layer", Layers: "0-15", Steps: []plan.Step{
+					{Kernel: "matmul_bf16_2048_2048_1_8_x3", Inst: "matmul<BF16, 2048, 2048, 1, 8> | matmul<BF16, 2048, 2048, 1, 8> | matmul<BF16, 2048, 2048, 1, 8>",
+						In: []string{"h", "layers.{l}.self_attn.q_proj", "live", "h", "layers.{l}.self_attn.k_proj", "live", "h", "layers.{l}.self_attn.v_proj", "live"}, Out: []string{"q_proj", "k_proj", "v"}, Grid: 384, Block: 256},
+					{Kernel: "norm_rope_append_wide_16_16_128_128_r1em06_r500000_64_1_1", Inst: "norm_rope_append_wide<16, 16, 128, 128, r1em06, r500000, 64, 1, 1>",
+						In: []string{"q_proj", "k_proj", "v", "layers.{l}.self_attn.q_norm", "layers.{l}.self_attn.k_norm", "pos", "live", "table"}, Out: []string{"q"}, State: []string{"layers.{l}.self_attn.kv"}, Grid: 16, Block: 256},
+					{Kernel: "attend_kv_split_16_16_128_64_r0p08838834764831843_0_1", Inst: "attend_kv_split<16, 16, 128, 64, r0p08838834764831843, 0, 1>",
+						In: []string{"q", "pos", "live", "table", "ticket"}, Out: []string{"q_attend", "q_attend_scratch"}, State: []string{"layers.{l}.self_attn.kv"}, Grid: 128, Block: 256},
+					{Kernel: "matmul_norm_add_bf16_2048_2048_8_r1em06", Inst: "matmul_norm_add<BF16, 2048, 2048, 8, r1em06>",
+						In: []string{"q_attend", "layers.{l}.self_attn.o_proj", "h", "layers.{l}.post_attention_layernorm", "ticket"}, Out: []string{"h_2"}, Grid: 128, Block: 256},
+					{Kernel: "swiglu_bf16_bf16_2048_8192_1_4", Inst: "swiglu<BF16, BF16, 2048, 8192, 1, 4>",
+						In: []string{"h_2", "layers.{l}.mlp.gate_proj", "layers.{l}.mlp.up_proj", "live"}, Out: []string{"gate_proj_silu_mul"}, Grid: 256, Block: 256},
+					{Kernel: "matmul_norm_add_bf16_8192_2048_8_r1em06", Inst: "matmul_norm_add<BF16, 8192, 2048, 8, r1em06>",
+						In: []string{"gate_proj_silu_mul", "layers.{l}.mlp.down_proj", "h_2", "layers.{l}.post_feedforward_layernorm", "ticket"}, Out: []string{"h"}, Grid: 128, Block: 256},
+				}},
 				{Name: "end", Steps: []plan.Step{
-					{Kernel: "matmul_bf16_2048_100352_1_1", Inst: "matmul<BF16, 2048, 100352, 1, 1>",
-						In: []string{"norm_in", "lm_head", "live"}, Out: []string{"logits"}, Grid: 784, Block: 256},
+					{Kernel: "norm_matmul_bf16_2048_100352_1_r1em06", Inst: "norm_matmul<BF16, 2048, 100352, 1, r1em06>",
+						In: []string{"h", "norm", "lm_head"}, Out: []string{"logits"}, Grid: 784, Block: 256},
 					{Kernel: "sample_100352", Inst: "sample<100352>",
 						In: []string{"logits", "pos", "params", "rng", "counts"}, Out: []string{"token"}, Grid: 1, Block: 1024},
 				}},
@@ -98,7 +116,7 @@ var Plan = plan.Plan{
 			Parts: []plan.Part{
 				{Name: "begin", Steps: []plan.Step{
 					{Kernel: "embed_bf16_100352_2048_512", Inst: "embed<BF16, 100352, 2048, 512>",
-						In: []string{"token", "embed_tokens", "live"}, Out: []string{"h"}, Grid: 512, Block: 256},
+						In: []string{"token", "embed_tokens", "live"}, Out: []string{"h"}, Grid: 4096, Block: 256},
 				}},
 				{Name: "layer", Layers: "0-14", Steps: []plan.Step{
 					{Kernel: "matmul_tiles_bf16_2048_2048_512_64_64_x3", Inst: "matmul_tiles<BF16, 2048, 2048, 512, 64, 64> | matmul_tiles<BF16, 2048, 2048, 512, 64, 64> | matmul_tiles<BF16, 2048, 2048, 512, 64, 64>",
@@ -134,7 +152,7 @@ var Plan = plan.Plan{
 			Parts: []plan.Part{
 				{Name: "begin", Steps: []plan.Step{
 					{Kernel: "embed_bf16_100352_2048_64", Inst: "embed<BF16, 100352, 2048, 64>",
-						In: []string{"token", "embed_tokens", "live"}, Out: []string{"h"}, Grid: 64, Block: 256},
+						In: []string{"token", "embed_tokens", "live"}, Out: []string{"h"}, Grid: 512, Block: 256},
 				}},
 				{Name: "layer", Layers: "0-14", Steps: []plan.Step{
 					{Kernel: "matmul_tiles_bf16_2048_2048_64_64_64_x3", Inst: "matmul_tiles<BF16, 2048, 2048, 64, 64, 64> | matmul_tiles<BF16, 2048, 2048, 64, 64, 64> | matmul_tiles<BF16, 2048, 2048, 64, 64, 64>",
@@ -169,7 +187,9 @@ var Plan = plan.Plan{
 		{Bucket: "decode_1", Part: "layer", Slots: []plan.Slot{{Name: "h", Type: "f32[1,2048]", Bytes: 8192}, {Name: "q_proj", Type: "f32[1,16,128]", Offset: 16384, Bytes: 8192}, {Name: "k_proj", Type: "f32[1,16,128]", Offset: 24576, Bytes: 8192}, {Name: "v", Type: "f32[1,16,128]", Offset: 32768, Bytes: 8192}, {Name: "q", Type: "f32[1,16,128]", Offset: 82944, Bytes: 8192}, {Name: "q_attend_scratch", Type: "f32[16640]", Offset: 16384, Bytes: 66560}, {Name: "q_attend", Type: "f32[1,16,128]", Offset: 91136, Bytes: 8192}, {Name: "h_2", Type: "f32[1,2048]", Offset: 49152, Bytes: 8192}, {Name: "gate_proj_silu_mul", Type: "f32[1,8192]", Offset: 16384, Bytes: 32768}}},
 		{Bucket: "decode_1", Part: "layer_end", Slots: []plan.Slot{{Name: "h", Type: "f32[1,2048]", Bytes: 8192}, {Name: "norm_in", Type: "f32[1,2048]", Offset: 8192, Bytes: 8192}, {Name: "q_proj", Type: "f32[1,16,128]", Offset: 16384, Bytes: 8192}, {Name: "k_proj", Type: "f32[1,16,128]", Offset: 24576, Bytes: 8192}, {Name: "v", Type: "f32[1,16,128]", Offset: 32768, Bytes: 8192}, {Name: "q", Type: "f32[1,16,128]", Offset: 82944, Bytes: 8192}, {Name: "q_attend_scratch", Type: "f32[16640]", Offset: 16384, Bytes: 66560}, {Name: "q_attend", Type: "f32[1,16,128]", Offset: 91136, Bytes: 8192}, {Name: "h_2", Type: "f32[1,2048]", Offset: 49152, Bytes: 8192}, {Name: "gate_proj_silu_mul", Type: "f32[1,8192]", Offset: 16384, Bytes: 32768}}},
 		{Bucket: "decode_1", Part: "end", Slots: []plan.Slot{{Name: "h", Type: "f32[1,2048]", Bytes: 8192}, {Name: "norm_in", Type: "f32[1,2048]", Offset: 8192, Bytes: 8192}, {Name: "logits", Type: "f32[1,100352]", Offset: 16384, Bytes: 401408}}},
-		{Bucket: "decode_1_sample", Part: "end", Slots: []plan.Slot{{Name: "h", Type: "f32[1,2048]", Bytes: 8192}, {Name: "norm_in", Type: "f32[1,2048]", Offset: 8192, Bytes: 8192}, {Name: "logits", Type: "f32[1,100352]", Offset: 16384, Bytes: 401408}}},
+		{Bucket: "decode_1_sample", Part: "begin", Slots: []plan.Slot{{Name: "h", Type: "f32[1,2048]", Bytes: 8192}}},
+		{Bucket: "decode_1_sample", Part: "layer", Slots: []plan.Slot{{Name: "h", Type: "f32[1,2048]", Bytes: 8192}, {Name: "q_proj", Type: "f32[1,16,128]", Offset: 8192, Bytes: 8192}, {Name: "k_proj", Type: "f32[1,16,128]", Offset: 16384, Bytes: 8192}, {Name: "v", Type: "f32[1,16,128]", Offset: 24576, Bytes: 8192}, {Name: "q", Type: "f32[1,16,128]", Offset: 74752, Bytes: 8192}, {Name: "q_attend_scratch", Type: "f32[16640]", Offset: 8192, Bytes: 66560}, {Name: "q_attend", Type: "f32[1,16,128]", Offset: 82944, Bytes: 8192}, {Name: "h_2", Type: "f32[1,2048]", Offset: 40960, Bytes: 8192}, {Name: "gate_proj_silu_mul", Type: "f32[1,8192]", Offset: 8192, Bytes: 32768}}},
+		{Bucket: "decode_1_sample", Part: "end", Slots: []plan.Slot{{Name: "h", Type: "f32[1,2048]", Bytes: 8192}, {Name: "logits", Type: "f32[1,100352]", Offset: 8192, Bytes: 401408}}},
 		{Bucket: "prefill_512", Part: "begin", Slots: []plan.Slot{{Name: "h", Type: "f32[512,2048]", Bytes: 4194304}}},
 		{Bucket: "prefill_512", Part: "layer", Slots: []plan.Slot{{Name: "h", Type: "f32[512,2048]", Bytes: 4194304}, {Name: "q_proj", Type: "f32[512,16,128]", Offset: 4194304, Bytes: 4194304}, {Name: "k_proj", Type: "f32[512,16,128]", Offset: 8388608, Bytes: 4194304}, {Name: "v", Type: "f32[512,16,128]", Offset: 12582912, Bytes: 4194304}, {Name: "q", Type: "f32[512,16,128]", Offset: 16777216, Bytes: 4194304}, {Name: "q_attend", Type: "f32[512,16,128]", Offset: 4194304, Bytes: 4194304}, {Name: "o_proj", Type: "f32[512,2048]", Offset: 8388608, Bytes: 4194304}, {Name: "h_2", Type: "f32[512,2048]", Offset: 20971520, Bytes: 4194304}, {Name: "gate_proj_silu_mul", Type: "f32[512,8192]", Offset: 4194304, Bytes: 16777216}, {Name: "down_proj", Type: "f32[512,2048]", Offset: 25165824, Bytes: 4194304}}},
 		{Bucket: "prefill_512", Part: "layer_last", Slots: []plan.Slot{{Name: "h", Type: "f32[512,2048]", Bytes: 4194304}, {Name: "k_proj", Type: "f32[512,16,128]", Offset: 4194304, Bytes: 4194304}, {Name: "v", Type: "f32[512,16,128]", Offset: 8388608, Bytes: 4194304}, {Name: "k_norm", Type: "f32[512,16,128]", Offset: 12582912, Bytes: 4194304}, {Name: "k", Type: "f32[512,16,128]", Offset: 4194304, Bytes: 4194304}}},

@@ -6,6 +6,7 @@
 
 #include "templates/device.h"
 #include "templates/attend_split.hip"
+#include "templates/embed.hip"
 #include "templates/flash.hip"
 #include "templates/gemm.hip"
 #include "templates/matmul.hip"
@@ -22,25 +23,18 @@ HIPC_REAL(r1em05, 1e-05)
 
 KERNEL(append_32_96_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); append<32, 96, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(attend_kv_split_32_32_96_64_r0p10206207261596577_2047_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); attend_kv_split<32, 32, 96, 64, r0p10206207261596577, 2047, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
-KERNEL(embed_norm_bf16_32064_3072_r1em05_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 32064, 3072, r1em05, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_bf16_32064_3072_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<BF16, 32064, 3072, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(embed_norm_bf16_32064_3072_r1em05_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 32064, 3072, r1em05, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(embed_norm_bf16_32064_3072_r1em05_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 32064, 3072, r1em05, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_32_32_96_64_r0p10206207261596577_2047_2_32_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<32, 32, 96, 64, r0p10206207261596577, 2047, 2, 32, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_32_32_96_64_r0p10206207261596577_2047_2_32_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<32, 32, 96, 64, r0p10206207261596577, 2047, 2, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_add_norm_bf16_3072_3072_8_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 3072, 3072, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
-KERNEL(matmul_add_norm_bf16_8192_3072_8_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 8192, 3072, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
+KERNEL(matmul_add_bf16_3072_3072_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 3072, 3072, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(matmul_add_bf16_8192_3072_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 8192, 3072, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_3072_3072_512_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 3072, 3072, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_3072_3072_64_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 3072, 3072, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_8192_3072_512_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 8192, 3072, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_8192_3072_64_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 8192, 3072, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_argmax_bf16_3072_32064_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<BF16, 3072, 32064, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_bf16_3072_3072_1_8_x3, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 192) return matmul<BF16, 3072, 3072, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 384) return matmul<BF16, 3072, 3072, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 192);
-  matmul<BF16, 3072, 3072, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 384);
-}
-KERNEL(matmul_bf16_3072_32064_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 3072, 32064, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_3072_3072_512_64_64_x2, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
   const int block = block_number();
   if (block < 384) return matmul_tiles<BF16, 3072, 3072, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
@@ -59,6 +53,15 @@ KERNEL(matmul_tiles_bf16_3072_3072_64_64_64_x3, 128, void *a0, void *a1, void *a
   matmul_tiles<BF16, 3072, 3072, 64, 64, 64>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 96);
 }
 KERNEL(matmul_tiles_bf16_3072_32064_64_64_128, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 3072, 32064, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_matmul_bf16_3072_3072_8_r1em05_x3, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 192) return norm_matmul<BF16, 3072, 3072, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 384) return norm_matmul<BF16, 3072, 3072, 8, r1em05>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 192);
+  norm_matmul<BF16, 3072, 3072, 8, r1em05>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 384);
+}
+KERNEL(norm_matmul_bf16_3072_32064_1_r1em05, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); norm_matmul<BF16, 3072, 32064, 1, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_swiglu_bf16_bf16_3072_8192_4_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_swiglu<BF16, BF16, 3072, 8192, 4, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(rmsnorm_1_3072_r1em05_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 3072, r1em05, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_3072_r1em05_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 3072, r1em05, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_3072_r1em05_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 3072, r1em05, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rope_32_96_96_r10000_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rope<32, 96, 96, r10000, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
@@ -66,7 +69,6 @@ KERNEL(rope_append_32_32_96_96_r10000_64_1, 256, void *a0, void *a1, void *a2, v
 KERNEL(rope_append_32_32_96_96_r10000_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<32, 32, 96, 96, r10000, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(rope_append_32_32_96_96_r10000_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<32, 32, 96, 96, r10000, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(sample_32064, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<32064>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(swiglu_bf16_bf16_3072_8192_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu<BF16, BF16, 3072, 8192, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_3072_8192_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 3072, 8192, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_3072_8192_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 3072, 8192, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 

@@ -6,6 +6,7 @@
 
 #include "templates/device.h"
 #include "templates/attend_split.hip"
+#include "templates/embed.hip"
 #include "templates/experts.hip"
 #include "templates/flash.hip"
 #include "templates/gemm.hip"
@@ -25,25 +26,18 @@ HIPC_REAL(r1em06, 1e-06)
 
 KERNEL(append_4_128_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); append<4, 128, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(attend_kv_split_32_4_128_64_r0p08838834764831843_0_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); attend_kv_split<32, 4, 128, 64, r0p08838834764831843, 0, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
-KERNEL(embed_norm_bf16_151936_2048_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 151936, 2048, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_bf16_151936_2048_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<BF16, 151936, 2048, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(embed_norm_bf16_151936_2048_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 151936, 2048, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(embed_norm_bf16_151936_2048_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 151936, 2048, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(experts_down_norm_bf16_128_8_768_2048_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8) { const int block = block_number(); experts_down_norm<BF16, 128, 8, 768, 2048, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, block); }
+KERNEL(experts_down_bf16_128_8_768_2048, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); experts_down<BF16, 128, 8, 768, 2048>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(experts_sum_8_2048_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); experts_sum<8, 2048, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(experts_sum_8_2048_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); experts_sum<8, 2048, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(flash_32_4_128_64_r0p08838834764831843_0_2_32_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<32, 4, 128, 64, r0p08838834764831843, 0, 2, 32, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_32_4_128_64_r0p08838834764831843_0_2_32_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<32, 4, 128, 64, r0p08838834764831843, 0, 2, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_add_norm_bf16_4096_2048_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 4096, 2048, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
+KERNEL(matmul_add_bf16_4096_2048_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 4096, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_4096_2048_512_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 4096, 2048, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_4096_2048_64_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 4096, 2048, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_argmax_bf16_2048_151936_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<BF16, 2048, 151936, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_bf16_2048_151936_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 2048, 151936, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(matmul_bf16_2048_4096_1_8__matmul_bf16_2048_512_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 256) return matmul<BF16, 2048, 4096, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 288) return matmul<BF16, 2048, 512, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 256);
-  matmul<BF16, 2048, 512, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 288);
-}
 KERNEL(matmul_each_tiles_bf16_128_8_768_2048_1_512_32_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_each_tiles<BF16, 128, 8, 768, 2048, 1, 512, 32, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_each_tiles_bf16_128_8_768_2048_1_64_32_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_each_tiles<BF16, 128, 8, 768, 2048, 1, 64, 32, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_tiles_bf16_2048_128_512_32_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 2048, 128, 512, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
@@ -61,18 +55,26 @@ KERNEL(matmul_tiles_bf16_2048_512_64_32_64_x2, 128, void *a0, void *a1, void *a2
   if (block < 16) return matmul_tiles<BF16, 2048, 512, 64, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
   matmul_tiles<BF16, 2048, 512, 64, 32, 64>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a7}, block - 16);
 }
+KERNEL(norm_matmul_bf16_2048_151936_1_r1em06, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); norm_matmul<BF16, 2048, 151936, 1, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_matmul_bf16_2048_4096_8_r1em06__norm_matmul_bf16_2048_512_8_r1em06_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 256) return norm_matmul<BF16, 2048, 4096, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 288) return norm_matmul<BF16, 2048, 512, 8, r1em06>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 256);
+  norm_matmul<BF16, 2048, 512, 8, r1em06>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 288);
+}
 KERNEL(norm_rope_append_32_4_128_128_r1em06_r1e06_64_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<32, 4, 128, 128, r1em06, r1e06, 64, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
 KERNEL(norm_rope_append_32_4_128_128_r1em06_r1e06_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<32, 4, 128, 128, r1em06, r1e06, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
 KERNEL(norm_rope_append_32_4_128_128_r1em06_r1e06_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<32, 4, 128, 128, r1em06, r1e06, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
+KERNEL(norm_router_bf16_2048_128_8_4_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); norm_router<BF16, 2048, 128, 8, 4, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
+KERNEL(norm_swiglu_each_bf16_128_8_2048_768_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_swiglu_each<BF16, 128, 8, 2048, 768, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(rmsnorm_1_2048_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 2048, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_2048_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 2048, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_2048_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 2048, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_4_128_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<4, 128, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rope_4_128_128_r1e06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rope<4, 128, 128, r1e06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(router_bf16_2048_128_8_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); router<BF16, 2048, 128, 8, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
 KERNEL(sample_151936, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<151936>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(softmax_topk_128_8_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); softmax_topk<128, 8, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(softmax_topk_128_8_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); softmax_topk<128, 8, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(swiglu_each_bf16_128_8_2048_768_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_each<BF16, 128, 8, 2048, 768, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_each_tiles_bf16_128_8_2048_768_0_512_32_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_each_tiles<BF16, 128, 8, 2048, 768, 0, 512, 32, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_each_tiles_bf16_128_8_2048_768_0_64_32_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_each_tiles<BF16, 128, 8, 2048, 768, 0, 64, 32, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 

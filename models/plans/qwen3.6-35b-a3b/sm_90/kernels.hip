@@ -9,6 +9,7 @@
 #include "templates/conv.hip"
 #include "templates/delta.hip"
 #include "templates/delta_chunk.hip"
+#include "templates/embed.hip"
 #include "templates/experts.hip"
 #include "templates/flash.hip"
 #include "templates/gemm.hip"
@@ -37,7 +38,7 @@ KERNEL(conv_silu_8192_4_1__matmul_i4_128_2048_4096_1_8, 256, void *a0, void *a1,
 }
 KERNEL(conv_silu_8192_4_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); conv_silu<8192, 4, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(conv_silu_8192_4_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); conv_silu<8192, 4, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(embed_norm_f16_248320_2048_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<F16, 248320, 2048, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_f16_248320_2048_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<F16, 248320, 2048, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(embed_norm_f16_248320_2048_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<F16, 248320, 2048, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(embed_norm_f16_248320_2048_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<F16, 248320, 2048, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 LARGE_KERNEL(flash_gate_rotate_16_2_256_64_r0p0625_0_128_2_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); flash_gate_rotate<16, 2, 256, 64, r0p0625, 0, 128, 2, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
@@ -51,20 +52,19 @@ KERNEL(gdn_chunked_16_32_128_128_r1em06_r11p313708498984761_64_512__matmul_tiles
 }
 KERNEL(gdn_chunked_16_32_128_128_r1em06_r11p313708498984761_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8) { const int block = block_number(); gdn_chunked<16, 32, 128, 128, r1em06, r11p313708498984761, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, block); }
 KERNEL(gdn_norm_rotate_16_32_128_128_128_r1em06_r11p313708498984761_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11, void *a12) { const int block = block_number(); gdn_norm_rotate<16, 32, 128, 128, 128, r1em06, r11p313708498984761, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, Arg{a11}, Arg{a12}, block); }
-KERNEL(matmul_add_norm_i4_128_4096_2048_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<I4_128, 4096, 2048, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
+KERNEL(matmul_add_i4_128_4096_2048_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<I4_128, 4096, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_i4_128_4096_2048_512_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<I4_128, 4096, 2048, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_i4_128_4096_2048_64_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<I4_128, 4096, 2048, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_argmax_f16_2048_248320_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<F16, 2048, 248320, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(matmul_each_tiles_i4_128_256_8_512_2048_1_512_32_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_each_tiles<I4_128, 256, 8, 512, 2048, 1, 512, 32, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_each_tiles_i4_128_256_8_512_2048_1_64_32_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_each_tiles<I4_128, 256, 8, 512, 2048, 1, 64, 32, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
-KERNEL(matmul_f16_2048_248320_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<F16, 2048, 248320, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_i4_128_2048_8192_1_4__matmul_f16_2048_32_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
   const int block = block_number();
   if (block < 256) return matmul<I4_128, 2048, 8192, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
   if (block < 258) return matmul<F16, 2048, 32, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 256);
   matmul<F16, 2048, 32, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 258);
 }
-KERNEL(matmul_i4_128_2048_8192_1_4__matmul_i4_128_2048_512_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+DENSE_KERNEL(matmul_i4_128_2048_8192_1_4__matmul_i4_128_2048_512_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
   const int block = block_number();
   if (block < 256) return matmul<I4_128, 2048, 8192, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
   if (block < 288) return matmul<I4_128, 2048, 512, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 256);
@@ -112,24 +112,23 @@ KERNEL(matmul_tiles_i4_128_2048_8192_64_64_128__matmul_tiles_i4_128_2048_4096_64
 }
 KERNEL(matmul_tiles_i4_128_512_2048_512_64_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<I4_128, 512, 2048, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_i4_128_512_2048_64_64_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<I4_128, 512, 2048, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(moe_down_i4_128_i4_128_256_8_512_512_2048, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8) { const int block = block_number(); moe_down<I4_128, I4_128, 256, 8, 512, 512, 2048>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, block); }
 KERNEL(moe_down_norm_i4_128_i4_128_256_8_512_512_2048_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) { const int block = block_number(); moe_down_norm<I4_128, I4_128, 256, 8, 512, 512, 2048, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, Arg{a11}, block); }
 KERNEL(moe_sum_8_2048_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); moe_sum<8, 2048, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
 KERNEL(moe_sum_8_2048_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); moe_sum<8, 2048, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
+KERNEL(norm_matmul_f16_2048_248320_1_r1em06, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); norm_matmul<F16, 2048, 248320, 1, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_rotate2_2048_128_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); norm_rotate2<2048, 128, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
+KERNEL(norm_rotate3_2048_128_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rotate3<2048, 128, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
+KERNEL(norm_rotate3_2048_128_r1em06_1__norm_router_f16_2048_256_8_4_r1em06__norm_matmul_f16_2048_1_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11, void *a12, void *a13, void *a14, void *a15, void *a16, void *a17, void *a18, void *a19, void *a20, void *a21) {
+  const int block = block_number();
+  if (block < 48) return norm_rotate3<2048, 128, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a13}, Arg{a14}, Arg{a15}, Arg{a16}, block);
+  if (block < 112) return norm_router<F16, 2048, 256, 8, 4, r1em06>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a17}, Arg{a18}, Arg{a19}, Arg{a20}, block - 48);
+  norm_matmul<F16, 2048, 1, 8, r1em06>(Arg{a10}, Arg{a11}, Arg{a12}, Arg{a21}, block - 112);
+}
 KERNEL(rmsnorm_1_2048_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 2048, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_2048_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 2048, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_2_256_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<2, 256, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rope_2_256_64_r1e07_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rope<2, 256, 64, r1e07, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(rotate_1_2048_128_1_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
-  const int block = block_number();
-  if (block < 16) return rotate<1, 2048, 128, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
-  rotate<1, 2048, 128, 1>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a7}, block - 16);
-}
-KERNEL(rotate_1_2048_128_1_x3, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 16) return rotate<1, 2048, 128, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 32) return rotate<1, 2048, 128, 1>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 16);
-  rotate<1, 2048, 128, 1>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 32);
-}
 KERNEL(rotate_1_2048_128_512_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
   const int block = block_number();
   if (block < 128) return rotate<1, 2048, 128, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
@@ -154,14 +153,6 @@ KERNEL(rotate_1_2048_128_64_x3, 256, void *a0, void *a1, void *a2, void *a3, voi
 }
 KERNEL(rotate_8_512_128_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rotate<8, 512, 128, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rotate_8_512_128_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rotate<8, 512, 128, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(router_f16_2048_256_8_4__rotate_1_2048_128_1__matmul_f16_2048_1_1_8__rotate_1_2048_128_1_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11, void *a12, void *a13, void *a14, void *a15, void *a16, void *a17, void *a18, void *a19, void *a20, void *a21, void *a22) {
-  const int block = block_number();
-  if (block < 64) return router<F16, 2048, 256, 8, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a15}, Arg{a16}, Arg{a17}, Arg{a18}, block);
-  if (block < 80) return rotate<1, 2048, 128, 1>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a19}, block - 64);
-  if (block < 81) return matmul<F16, 2048, 1, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a20}, block - 80);
-  if (block < 97) return rotate<1, 2048, 128, 1>(Arg{a9}, Arg{a10}, Arg{a11}, Arg{a21}, block - 81);
-  rotate<1, 2048, 128, 1>(Arg{a12}, Arg{a13}, Arg{a14}, Arg{a22}, block - 97);
-}
 KERNEL(sample_248320, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<248320>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(softmax_topk_256_8_512__rotate_1_2048_128_512__rotate_1_512_128_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
   const int block = block_number();
@@ -173,7 +164,7 @@ KERNEL(softmax_topk_256_8_64, 256, void *a0, void *a1, void *a2, void *a3) { con
 KERNEL(split_norm_rope_append_16_2_256_64_r1em06_r1e07_64_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10) { const int block = block_number(); split_norm_rope_append<16, 2, 256, 64, r1em06, r1e07, 64, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, block); }
 KERNEL(split_norm_rope_append_16_2_256_64_r1em06_r1e07_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10) { const int block = block_number(); split_norm_rope_append<16, 2, 256, 64, r1em06, r1e07, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, block); }
 KERNEL(split_norm_rope_append_16_2_256_64_r1em06_r1e07_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10) { const int block = block_number(); split_norm_rope_append<16, 2, 256, 64, r1em06, r1e07, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, block); }
-KERNEL(swiglu_each_rotate_i4_128_256_8_2048_512_128__swiglu_rotate_i4_128_i4_128_2048_512_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11, void *a12) {
+DENSE_KERNEL(swiglu_each_rotate_i4_128_256_8_2048_512_128__swiglu_rotate_i4_128_i4_128_2048_512_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11, void *a12) {
   const int block = block_number();
   if (block < 256) return swiglu_each_rotate<I4_128, 256, 8, 2048, 512, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a11}, block);
   swiglu_rotate<I4_128, I4_128, 2048, 512, 128>(Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, Arg{a12}, block - 256);

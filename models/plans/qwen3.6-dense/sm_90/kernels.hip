@@ -10,6 +10,7 @@
 #include "templates/delta.hip"
 #include "templates/delta_chunk.hip"
 #include "templates/elementwise.hip"
+#include "templates/embed.hip"
 #include "templates/flash.hip"
 #include "templates/gemm.hip"
 #include "templates/matmul.hip"
@@ -28,14 +29,14 @@ HIPC_REAL(r1em06, 1e-06)
 
 KERNEL(append_4_256_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); append<4, 256, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(attend_gate_split_24_4_256_64_r0p0625_0_3, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8) { const int block = block_number(); attend_gate_split<24, 4, 256, 64, r0p0625, 0, 3>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, block); }
-KERNEL(conv_silu_10240_4_1__matmul_bf16_5120_6144_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) {
+KERNEL(conv_silu_10240_4_1__norm_matmul_bf16_5120_6144_4_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) {
   const int block = block_number();
   if (block < 40) return conv_silu<10240, 4, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a7}, Arg{a9}, block);
-  matmul<BF16, 5120, 6144, 1, 4>(Arg{a4}, Arg{a5}, Arg{a6}, Arg{a8}, block - 40);
+  norm_matmul<BF16, 5120, 6144, 4, r1em06>(Arg{a4}, Arg{a5}, Arg{a6}, Arg{a8}, block - 40);
 }
 KERNEL(conv_silu_10240_4_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); conv_silu<10240, 4, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(conv_silu_10240_4_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); conv_silu<10240, 4, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(embed_norm_bf16_248320_5120_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 248320, 5120, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_bf16_248320_5120_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<BF16, 248320, 5120, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(embed_norm_bf16_248320_5120_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 248320, 5120, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(embed_norm_bf16_248320_5120_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 248320, 5120, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 LARGE_KERNEL(flash_24_4_256_64_r0p0625_0_2_64_64__map1_sigmoid_6144_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8) {
@@ -54,26 +55,13 @@ KERNEL(gdn_chunked_16_48_128_128_r1em06_r11p313708498984761_64_512__matmul_tiles
 KERNEL(gdn_chunked_16_48_128_128_r1em06_r11p313708498984761_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8) { const int block = block_number(); gdn_chunked<16, 48, 128, 128, r1em06, r11p313708498984761, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, block); }
 KERNEL(gdn_norm_16_48_128_128_r1em06_r11p313708498984761_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) { const int block = block_number(); gdn_norm<16, 48, 128, 128, r1em06, r11p313708498984761, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, Arg{a11}, block); }
 KERNEL(map2_mul_6144_6144_6144_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); map2<mul, 6144, 6144, 6144, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(matmul_add_norm_bf16_17408_5120_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 17408, 5120, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
-KERNEL(matmul_add_norm_bf16_6144_5120_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 6144, 5120, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
+KERNEL(matmul_add_bf16_17408_5120_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 17408, 5120, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(matmul_add_bf16_6144_5120_1_4, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 6144, 5120, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_17408_5120_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 17408, 5120, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_17408_5120_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 17408, 5120, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_6144_5120_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 6144, 5120, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_6144_5120_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 6144, 5120, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_argmax_bf16_5120_248320_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<BF16, 5120, 248320, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_bf16_5120_10240_1_4__matmul_bf16_5120_48_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 320) return matmul<BF16, 5120, 10240, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 323) return matmul<BF16, 5120, 48, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 320);
-  matmul<BF16, 5120, 48, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 323);
-}
-KERNEL(matmul_bf16_5120_12288_1_4__matmul_bf16_5120_1024_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 384) return matmul<BF16, 5120, 12288, 1, 4>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 448) return matmul<BF16, 5120, 1024, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 384);
-  matmul<BF16, 5120, 1024, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 448);
-}
-KERNEL(matmul_bf16_5120_248320_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 5120, 248320, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_5120_10240_512_64_128, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<BF16, 5120, 10240, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_bf16_5120_10240_64_64_128__matmul_tiles_bf16_5120_6144_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
   const int block = block_number();
@@ -103,6 +91,21 @@ KERNEL(matmul_tiles_bf16_5120_48_64_32_64_x2, 128, void *a0, void *a1, void *a2,
   if (block < 2) return matmul_tiles<BF16, 5120, 48, 64, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
   matmul_tiles<BF16, 5120, 48, 64, 32, 64>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a7}, block - 2);
 }
+KERNEL(norm_matmul_bf16_5120_10240_4_r1em06__norm_matmul_bf16_5120_48_8_r1em06_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 320) return norm_matmul<BF16, 5120, 10240, 4, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 323) return norm_matmul<BF16, 5120, 48, 8, r1em06>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 320);
+  norm_matmul<BF16, 5120, 48, 8, r1em06>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 323);
+}
+KERNEL(norm_matmul_bf16_5120_12288_4_r1em06__norm_matmul_bf16_5120_1024_8_r1em06_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 384) return norm_matmul<BF16, 5120, 12288, 4, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 448) return norm_matmul<BF16, 5120, 1024, 8, r1em06>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 384);
+  norm_matmul<BF16, 5120, 1024, 8, r1em06>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 448);
+}
+KERNEL(norm_matmul_bf16_5120_248320_1_r1em06, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); norm_matmul<BF16, 5120, 248320, 1, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_swiglu_bf16_bf16_5120_17408_1_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_swiglu<BF16, BF16, 5120, 17408, 1, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(rmsnorm_1_5120_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 5120, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_5120_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 5120, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_5120_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 5120, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_4_256_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<4, 256, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
@@ -111,7 +114,6 @@ KERNEL(sample_248320, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, vo
 KERNEL(split_norm_rope_append_24_4_256_64_r1em06_r1e07_64_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10) { const int block = block_number(); split_norm_rope_append<24, 4, 256, 64, r1em06, r1e07, 64, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, block); }
 KERNEL(split_norm_rope_append_24_4_256_64_r1em06_r1e07_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10) { const int block = block_number(); split_norm_rope_append<24, 4, 256, 64, r1em06, r1e07, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, block); }
 KERNEL(split_norm_rope_append_24_4_256_64_r1em06_r1e07_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10) { const int block = block_number(); split_norm_rope_append<24, 4, 256, 64, r1em06, r1e07, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, Arg{a10}, block); }
-KERNEL(swiglu_bf16_bf16_5120_17408_1_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu<BF16, BF16, 5120, 17408, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_5120_17408_512_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 5120, 17408, 512, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_5120_17408_64_64_128, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 5120, 17408, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 

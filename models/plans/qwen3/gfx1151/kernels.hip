@@ -6,6 +6,7 @@
 
 #include "templates/device.h"
 #include "templates/attend_split.hip"
+#include "templates/embed.hip"
 #include "templates/flash.hip"
 #include "templates/gemm.hip"
 #include "templates/matmul.hip"
@@ -22,25 +23,18 @@ HIPC_REAL(r1em06, 1e-06)
 
 KERNEL(append_8_128_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); append<8, 128, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(attend_kv_split_16_8_128_64_r0p08838834764831843_0_2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); attend_kv_split<16, 8, 128, 64, r0p08838834764831843, 0, 2>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
-KERNEL(embed_norm_bf16_151936_1024_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 151936, 1024, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_bf16_151936_1024_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<BF16, 151936, 1024, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(embed_norm_bf16_151936_1024_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 151936, 1024, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(embed_norm_bf16_151936_1024_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<BF16, 151936, 1024, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_16_8_128_64_r0p08838834764831843_0_2_32_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<16, 8, 128, 64, r0p08838834764831843, 0, 2, 32, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_16_8_128_64_r0p08838834764831843_0_2_32_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<16, 8, 128, 64, r0p08838834764831843, 0, 2, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_add_norm_bf16_2048_1024_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 2048, 1024, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
-KERNEL(matmul_add_norm_bf16_3072_1024_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<BF16, 3072, 1024, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
+KERNEL(matmul_add_bf16_2048_1024_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 2048, 1024, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(matmul_add_bf16_3072_1024_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<BF16, 3072, 1024, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_2048_1024_512_32_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 2048, 1024, 512, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_2048_1024_64_32_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 2048, 1024, 64, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_3072_1024_512_32_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 3072, 1024, 512, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_bf16_3072_1024_64_32_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<BF16, 3072, 1024, 64, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_argmax_bf16_1024_151936_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<BF16, 1024, 151936, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_bf16_1024_151936_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<BF16, 1024, 151936, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
-KERNEL(matmul_bf16_1024_2048_1_8__matmul_bf16_1024_1024_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 128) return matmul<BF16, 1024, 2048, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 192) return matmul<BF16, 1024, 1024, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 128);
-  matmul<BF16, 1024, 1024, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 192);
-}
 KERNEL(matmul_tiles_bf16_1024_1024_512_32_64_x2, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
   const int block = block_number();
   if (block < 256) return matmul_tiles<BF16, 1024, 1024, 512, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a6}, block);
@@ -59,15 +53,23 @@ KERNEL(matmul_tiles_bf16_1024_2048_64_64_64__matmul_tiles_bf16_1024_1024_64_32_6
   if (block < 64) return matmul_tiles<BF16, 1024, 1024, 64, 32, 64>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 32);
   matmul_tiles<BF16, 1024, 1024, 64, 32, 64>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 64);
 }
+KERNEL(norm_matmul_bf16_1024_151936_1_r1em06, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); norm_matmul<BF16, 1024, 151936, 1, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_matmul_bf16_1024_2048_8_r1em06__norm_matmul_bf16_1024_1024_8_r1em06_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 128) return norm_matmul<BF16, 1024, 2048, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 192) return norm_matmul<BF16, 1024, 1024, 8, r1em06>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 128);
+  norm_matmul<BF16, 1024, 1024, 8, r1em06>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 192);
+}
 KERNEL(norm_rope_append_16_8_128_128_r1em06_r1e06_64_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<16, 8, 128, 128, r1em06, r1e06, 64, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
 KERNEL(norm_rope_append_16_8_128_128_r1em06_r1e06_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<16, 8, 128, 128, r1em06, r1e06, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
 KERNEL(norm_rope_append_16_8_128_128_r1em06_r1e06_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9) { const int block = block_number(); norm_rope_append<16, 8, 128, 128, r1em06, r1e06, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, Arg{a8}, Arg{a9}, block); }
+KERNEL(norm_swiglu_bf16_bf16_1024_3072_8_r1em06, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_swiglu<BF16, BF16, 1024, 3072, 8, r1em06>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(rmsnorm_1_1024_r1em06_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 1024, r1em06, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_1024_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 1024, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_1024_r1em06_64, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 1024, r1em06, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_8_128_r1em06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<8, 128, r1em06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rope_8_128_128_r1e06_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rope<8, 128, 128, r1e06, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(sample_151936, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<151936>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(swiglu_bf16_bf16_1024_3072_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu<BF16, BF16, 1024, 3072, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_1024_3072_512_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 1024, 3072, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_bf16_bf16_1024_3072_64_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<BF16, BF16, 1024, 3072, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 

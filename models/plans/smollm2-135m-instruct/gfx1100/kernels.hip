@@ -6,6 +6,7 @@
 
 #include "templates/device.h"
 #include "templates/attend_split.hip"
+#include "templates/embed.hip"
 #include "templates/flash.hip"
 #include "templates/gemm.hip"
 #include "templates/matmul.hip"
@@ -23,23 +24,16 @@ HIPC_REAL(r1em05, 1e-05)
 KERNEL(add_norm_576_r1em05_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); add_norm<576, r1em05, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(append_3_64_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); append<3, 64, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(attend_kv_split_9_3_64_64_r0p125_0_3, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); attend_kv_split<9, 3, 64, 64, r0p125, 0, 3>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
-KERNEL(embed_norm_q8_0_49152_576_r1em05_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<Q8_0, 49152, 576, r1em05, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(embed_norm_q8_0_49152_576_r1em05_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<Q8_0, 49152, 576, r1em05, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(embed_norm_q8_0_49152_576_r1em05_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); embed_norm<Q8_0, 49152, 576, r1em05, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
+KERNEL(embed_q8_0_49152_576_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); embed<Q8_0, 49152, 576, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(flash_9_3_64_64_r0p125_0_1_32_512, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<9, 3, 64, 64, r0p125, 0, 1, 32, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
 KERNEL(flash_9_3_64_64_r0p125_0_1_32_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); flash<9, 3, 64, 64, r0p125, 0, 1, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_add_norm_q4_1_1536_576_8_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<Q4_1, 1536, 576, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
-KERNEL(matmul_add_norm_q4_1_576_576_8_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6) { const int block = block_number(); matmul_add_norm<Q4_1, 576, 576, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, block); }
+KERNEL(matmul_add_q4_1_1536_576_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<Q4_1, 1536, 576, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(matmul_add_q4_1_576_576_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add<Q4_1, 576, 576, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_q4_1_1536_576_512_32_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<Q4_1, 1536, 576, 512, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_add_tiles_q4_1_576_576_512_32_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); matmul_add_tiles<Q4_1, 576, 576, 512, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(matmul_argmax_q8_0_576_49152_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); matmul_argmax<Q8_0, 576, 49152, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(matmul_q4_1_576_576_1_8__matmul_q4_1_576_192_1_8_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
-  const int block = block_number();
-  if (block < 36) return matmul<Q4_1, 576, 576, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
-  if (block < 48) return matmul<Q4_1, 576, 192, 1, 8>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 36);
-  matmul<Q4_1, 576, 192, 1, 8>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 48);
-}
-KERNEL(matmul_q8_0_576_49152_1_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul<Q8_0, 576, 49152, 1, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_q4_1_1536_576_64_32_64, 128, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<Q4_1, 1536, 576, 64, 32, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(matmul_tiles_q4_1_576_192_512_32_64_x2, 128, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) {
   const int block = block_number();
@@ -60,13 +54,21 @@ KERNEL(matmul_tiles_q4_1_576_576_64_32_64__matmul_tiles_q4_1_576_192_64_32_64_x2
   matmul_tiles<Q4_1, 576, 192, 64, 32, 64>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 24);
 }
 KERNEL(matmul_tiles_q8_0_576_49152_64_64_128, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); matmul_tiles<Q8_0, 576, 49152, 64, 64, 128>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_matmul_q4_1_576_576_8_r1em05__norm_matmul_q4_1_576_192_8_r1em05_x2, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7, void *a8, void *a9, void *a10, void *a11) {
+  const int block = block_number();
+  if (block < 36) return norm_matmul<Q4_1, 576, 576, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a9}, block);
+  if (block < 48) return norm_matmul<Q4_1, 576, 192, 8, r1em05>(Arg{a3}, Arg{a4}, Arg{a5}, Arg{a10}, block - 36);
+  norm_matmul<Q4_1, 576, 192, 8, r1em05>(Arg{a6}, Arg{a7}, Arg{a8}, Arg{a11}, block - 48);
+}
+KERNEL(norm_matmul_q8_0_576_49152_1_r1em05, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); norm_matmul<Q8_0, 576, 49152, 1, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
+KERNEL(norm_swiglu_q4_1_q4_1_576_1536_8_r1em05, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); norm_swiglu<Q4_1, Q4_1, 576, 1536, 8, r1em05>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
+KERNEL(rmsnorm_1_576_r1em05_1, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 576, r1em05, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rmsnorm_1_576_r1em05_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rmsnorm<1, 576, r1em05, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rope_3_64_64_r100000_512, 256, void *a0, void *a1, void *a2, void *a3) { const int block = block_number(); rope<3, 64, 64, r100000, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, block); }
 KERNEL(rope_append_9_3_64_64_r100000_64_1, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<9, 3, 64, 64, r100000, 64, 1>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(rope_append_9_3_64_64_r100000_64_512, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<9, 3, 64, 64, r100000, 64, 512>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(rope_append_9_3_64_64_r100000_64_64, 256, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5, void *a6, void *a7) { const int block = block_number(); rope_append<9, 3, 64, 64, r100000, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, Arg{a6}, Arg{a7}, block); }
 KERNEL(sample_49152, 1024, void *a0, void *a1, void *a2, void *a3, void *a4, void *a5) { const int block = block_number(); sample<49152>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, Arg{a5}, block); }
-KERNEL(swiglu_q4_1_q4_1_576_1536_1_8, 256, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu<Q4_1, Q4_1, 576, 1536, 1, 8>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_q4_1_q4_1_576_1536_512_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<Q4_1, Q4_1, 576, 1536, 512, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 KERNEL(swiglu_tiles_q4_1_q4_1_576_1536_64_64_64, 128, void *a0, void *a1, void *a2, void *a3, void *a4) { const int block = block_number(); swiglu_tiles<Q4_1, Q4_1, 576, 1536, 64, 64, 64>(Arg{a0}, Arg{a1}, Arg{a2}, Arg{a3}, Arg{a4}, block); }
 
