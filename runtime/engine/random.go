@@ -34,14 +34,14 @@ func randomWeights(p *plan.Plan, seed uint64) ([]byte, func() error, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s for random weights: %w", runtime.Size(total), err)
 	}
-	work := make(chan plan.Segment)
+	work := make(chan func() error)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var first error
 	for range goruntime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for s := range work {
-				if err := randomSegment(b[s.Offset:s.Offset+s.Bytes], s, seed); err != nil {
+			for pack := range work {
+				if err := pack(); err != nil {
 					mu.Lock()
 					first = err
 					mu.Unlock()
@@ -50,10 +50,25 @@ func randomWeights(p *plan.Plan, seed uint64) ([]byte, func() error, error) {
 		})
 	}
 	for _, s := range segments {
-		work <- s
+		var w *randomWeight
+		if w, err = newRandomWeight(s, seed); err != nil {
+			break
+		}
+		// By pieces of 16 MiB or so: two tables of a GiB would keep two cores at work when the others are done.
+		groups := w.layout.Groups(w.rows)
+		size := w.layout.GroupBytes(w.format, w.cols)
+		for from := 0; from < groups; {
+			to := min(groups, from+max(1, 16<<20/size))
+			dst := b[s.Offset+int64(from*size) : s.Offset+int64(to*size)]
+			work <- func() error { return w.layout.PackGroups(dst, w.format, w.rows, w.cols, w.row, from, to) }
+			from = to
+		}
 	}
 	close(work)
 	wg.Wait()
+	if err != nil {
+		first = err
+	}
 	if first != nil {
 		unix.Munmap(b)
 		return nil, nil, first
@@ -61,32 +76,43 @@ func randomWeights(p *plan.Plan, seed uint64) ([]byte, func() error, error) {
 	return b, func() error { return unix.Munmap(b) }, nil
 }
 
-func randomSegment(dst []byte, s plan.Segment, seed uint64) error {
+// A randomWeight is a segment's weight, made of a seed.
+type randomWeight struct {
+	plan.Segment
+	format     weights.Format
+	layout     weights.Layout
+	rows, cols int
+	seed       uint64
+}
+
+func newRandomWeight(s plan.Segment, seed uint64) (*randomWeight, error) {
 	wrong := fmt.Errorf("plan: weight %s is %s in layout %s, of which no random one can be made", s.Name, s.Weight.Type, s.Weight.Layout)
 	elem, rest, _ := strings.Cut(strings.TrimSuffix(s.Weight.Type, "]"), "[")
 	f, ok := weights.FormatByName(elem)
 	l, known := weights.LayoutByName(s.Weight.Layout)
 	if !ok || !known {
-		return wrong
+		return nil, wrong
 	}
 	rows, cols := 1, 1
 	for d := range strings.SplitSeq(rest, ",") {
 		n, err := strconv.Atoi(d)
 		if err != nil || n < 1 || rows > plan.MaxBlob/n || rows*n > plan.MaxBlob {
-			return wrong
+			return nil, wrong
 		}
 		rows, cols = rows*cols, n
 	}
-	if cols%f.Block != 0 || l.Bytes(f, rows, cols) != len(dst) {
-		return wrong
+	if cols%f.Block != 0 || int64(l.Bytes(f, rows, cols)) != s.Bytes {
+		return nil, wrong
 	}
-	return l.Pack(dst, f, rows, cols, func(i int) []byte {
-		row := weights.Random(f, rows, cols, s.Name, i, seed)
-		if f.Block == 1 && strings.HasPrefix(s.Weight.Expr, "-") { // -exp(A_log), which a recurrence's decay is made of: growth would overflow
-			for j := f.Bytes - 1; j < len(row); j += f.Bytes {
-				row[j] |= 0x80
-			}
+	return &randomWeight{s, f, l, rows, cols, seed}, nil
+}
+
+func (w *randomWeight) row(i int) []byte {
+	row := weights.Random(w.format, w.rows, w.cols, w.Name, i, w.seed)
+	if w.format.Block == 1 && strings.HasPrefix(w.Weight.Expr, "-") { // -exp(A_log), which a recurrence's decay is made of: growth would overflow
+		for j := w.format.Bytes - 1; j < len(row); j += w.format.Bytes {
+			row[j] |= 0x80
 		}
-		return row
-	})
+	}
+	return row
 }

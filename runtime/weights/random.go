@@ -45,8 +45,10 @@ func hash(s string) uint64 { // FNV-1a
 // randomBlock fills a quantised block: random codes, whose spread the scale brings to std, and an offset that centres
 // them. The offset is what the format's second part means: an f16 (m), or a byte (a zero point).
 func randomBlock(f Format, b []byte, std float32, r *rand.Rand) {
-	for i := range b {
-		b[i] = byte(r.Uint32())
+	var word [8]byte
+	for i := 0; i < len(b); i += len(word) {
+		binary.LittleEndian.PutUint64(word[:], r.Uint64())
+		copy(b[i:], word[:])
 	}
 	spread := float32(4.6) // of 16 equally likely codes
 	if f.parts[len(f.parts)-1].width == 1 {
