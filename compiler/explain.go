@@ -152,7 +152,7 @@ func (c *compilation) explain() *Explanation {
 	d := c.plan.Buckets[0].Cost
 	e := &Explanation{
 		Model: c.plan.Model, Target: c.plan.Target, Machine: kernels.Machines[c.target.Name], Context: c.context, Fuse: c.plan.Fuse, Speeds: c.speeds(), Bodies: bodies(c.buckets[0].model),
-		LaunchesPerToken: d.Steps, UnfusedLaunches: c.unfused(), BytesPerToken: d.Bytes, OpsPerToken: d.Ops,
+		LaunchesPerToken: d.Steps, UnfusedLaunches: c.buckets[0].report.Unfused, BytesPerToken: d.Bytes, OpsPerToken: d.Ops,
 		Weights: c.plan.WeightBytes(), State: c.plan.StateBytes(), Arena: c.plan.ArenaBytes(), Formats: c.formats(),
 	}
 	for _, k := range c.packed.state {

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 	"hipc/codegen"
 	"hipc/fusion"
-	"hipc/ir"
 	"hipc/kernels"
 	"hipc/kernels/checks"
 	"hipc/runtime/plan"
@@ -62,7 +61,7 @@ func (c *compilation) write(ctx context.Context, f *folder, begun time.Time) (*R
 	if err := c.room(f); err != nil {
 		return nil, err
 	}
-	r := &Result{Dir: c.opts.Out, Plan: c.plan, Unfused: c.unfused(), Formats: c.formats(), NoWeights: !c.packs()}
+	r := &Result{Dir: c.opts.Out, Plan: c.plan, Unfused: c.buckets[0].report.Unfused, Formats: c.formats(), NoWeights: !c.packs()}
 	if c.ckpt != nil {
 		r.NoTokenizer = members[tokenizerFile] == nil
 		for _, s := range c.ckpt.Skipped() {
@@ -185,21 +184,6 @@ func (c *compilation) graphText() string {
 	}
 	fmt.Fprintf(&b, "# --- rules\n%s", fusion.Text())
 	return b.String()
-}
-
-// unfused counts the steps of one token without any fusion.
-func (c *compilation) unfused() int {
-	n := 0
-	count := func(g *ir.Graph) { n += g.Primitives() }
-	m := c.buckets[0].model
-	count(m.Begin)
-	for _, b := range m.Bodies {
-		for range b.Layers {
-			count(b.Graph)
-		}
-	}
-	count(m.End)
-	return n
 }
 
 // packs says that there are weights to pack: a checkpoint's, or random ones.

@@ -12,6 +12,7 @@ type ModelReport struct {
 	Graphs   []*Report // in the order of the planned model's graphs
 	Cost     float64   // seconds of one replay: begin, every layer, end
 	Launches int       // of one replay
+	Unfused  int       // the same without any fusion
 	Rotated  bool
 	Saved    float64 // seconds a replay that rotating the layers saves, or would cost if negative
 	Why      string  // why the layers couldn't be rotated
@@ -89,6 +90,7 @@ func planAll(m *ir.Model, o Options) (*ir.Model, *ModelReport, error) {
 		r.Graphs = append(r.Graphs, one)
 		r.Cost += one.Cost * float64(times)
 		r.Launches += one.Launches * times
+		r.Unfused += one.Primitives * times
 		return p, nil
 	}
 	var err error

@@ -62,7 +62,7 @@ func picoseconds(seconds float64) int64 {
 // Plan covers g with steps and gives the graph of those: nodes with bodies where a rule was applied, and numbers of
 // launches where several nodes share one. g itself stays as it is.
 func Plan(g *ir.Graph, o Options) (*ir.Graph, *Report, error) {
-	r := &Report{Graph: g.Name}
+	r := &Report{Graph: g.Name, Primitives: len(g.Nodes)}
 	s := newSite(g, &o)
 	pieces, err := s.pieces(&o, r)
 	if err != nil {
@@ -81,7 +81,7 @@ func Plan(g *ir.Graph, o Options) (*ir.Graph, *Report, error) {
 	}
 	s.report(r, pieces, launches, &o)
 	out := s.assemble(launches)
-	r.count(out)
+	r.Launches = Launches(out)
 	return out, r, nil
 }
 

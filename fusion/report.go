@@ -128,11 +128,6 @@ func (o *Options) cost(launches [][]*piece) int64 {
 	return sum
 }
 
-func (r *Report) count(g *ir.Graph) {
-	r.Primitives = g.Primitives()
-	r.Launches = Launches(g)
-}
-
 // Launches counts what a graph launches.
 func Launches(g *ir.Graph) int {
 	n := 0

@@ -174,19 +174,6 @@ func (g *Graph) Uses() map[*Value]int {
 	return uses
 }
 
-// Primitives counts the primitive nodes of g, those inside of bodies included: its launches with -fuse=off.
-func (g *Graph) Primitives() int {
-	n := 0
-	for _, m := range g.Nodes {
-		if m.Body != nil {
-			n += m.Body.Primitives()
-		} else {
-			n++
-		}
-	}
-	return n
-}
-
 // Number is a literal number.
 func Number(x float64) *Value { return &Value{Lit: &Literal{Num: x}, Type: Of(F32)} }
 
