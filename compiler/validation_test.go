@@ -49,8 +49,12 @@ func TestValidation(t *testing.T) {
 	decls := fusion.Decls()
 	for _, m := range []struct{ model, target string }{{"qwen3.6-35b-a3b", "gfx1100"}, {"gemma3", "cpu_v4"}} {
 		c := placed(t, m.model, m.target)
+		whole, err := c.plan.Unfold()
+		if err != nil {
+			t.Fatal(err)
+		}
 		fused := map[[2]string]bool{}
-		for _, b := range c.plan.Buckets {
+		for _, b := range whole.Buckets {
 			for _, p := range b.Parts {
 				for i, s := range p.Steps {
 					cost, _ := c.costs.Of(b.Name, p.Name, i, s.Kernel)

@@ -113,7 +113,7 @@ func TestRecipe(t *testing.T) {
 	r.change("models/llama.yaml", "F: intermediate_size = 8192", "F: intermediate_size = 8448")
 	r.commit()
 	comment, code := r.review()
-	if code != 0 || !strings.HasPrefix(comment, "**llama: 3 steps resized;") || strings.Contains(comment, "qwen3") {
+	if code != 0 || !strings.HasPrefix(comment, "**llama: 2 steps resized;") || strings.Contains(comment, "qwen3") {
 		t.Errorf("a wider MLP: exit %d\n%s", code, comment)
 	}
 	fold, _, _ := strings.Cut(comment, "<details>")

@@ -90,20 +90,21 @@ func TestFusionKeepsMeaning(t *testing.T) {
 		}{{"decode_1", 1, false}, {"decode_1", 1, true}, {"decode_1_sample", 1, false}, {"score_64", 4, false}, {"score_64", 7, true}} {
 			same(after("fuse", way.bucket, way.off), way.rows, fmt.Sprintf("%s, fusion off %v", way.bucket, way.off))
 		}
-		for draw := range draws {
+		for draw := range draws * uint64(len(ruleTargets)) {
+			target := ruleTargets[draw%uint64(len(ruleTargets))]
 			for i, bucket := range []string{"decode_1", "score_64"} {
 				rows := []int{1, 64}[i]
-				o, err := fusion.For(rulesTarget, kernels.Dims{T: rows, S: 1, C: 64, P: 64}, rows)
+				o, err := fusion.For(target, kernels.Dims{T: rows, S: 1, C: 64, P: 64}, rows)
 				if err != nil {
 					t.Fatal(err)
 				}
 				o.Coster = randomPrices{seed, draw}
 				p, _, err := fusion.PlanModel(after("bucket", bucket, false), o)
 				if err != nil {
-					t.Fatalf("seed %d: %v in\n%s", seed, err, text)
+					t.Fatalf("seed %d, %s: %v in\n%s", seed, target, err, text)
 				}
 				count(p.String(), false)
-				same(read(p.String(), "fuse"), min(rows, 5), fmt.Sprintf("%s, prices drawn %d times", bucket, draw+1))
+				same(read(p.String(), "fuse"), min(rows, 5), fmt.Sprintf("%s, prices of %s drawn %d times", bucket, target, draw+1))
 			}
 		}
 	}
