@@ -23,7 +23,6 @@
 // two rounds, and with the rest that it takes (rotate_last) 2.6 µs less in one. AMD's compiler makes no use of it.
 #define DENSE_KERNEL(name, threads, ...) extern "C" __attribute__((global)) HIPC_BOUNDS(threads, 3) void name(__VA_ARGS__)
 // One whose block takes more than 64 KiB of shared memory: what it keeps in registers is as much, and it may have all of them.
-#define DENSE_KERNEL(name, threads, ...) extern "C" __attribute__((global)) HIPC_BOUNDS(threads, 3) void name(__VA_ARGS__)
 #define LARGE_KERNEL(name, threads, ...) extern "C" __attribute__((global)) HIPC_BOUNDS(threads, 1) void name(__VA_ARGS__)
 
 // A real number as a template argument: HIPC_REAL(eps, 1e-05), then rmsnorm<..., eps, ...>.

@@ -74,8 +74,7 @@ DEVICE void swiglu_each(const float *x, const int *id, const u8 *w, const int *l
 // The same of rmsnorm(x) v, one row: norm_matmul in matmul.hip.
 template <class W, int E, int S, int K, int F, class Eps>
 DEVICE void norm_swiglu_each(const float *x, const float *v, const int *id, const u8 *w, float *y, int block) {
-  static SHARED float row[K];
-  gated_each<W, E, S, K, F, 1, warps>(row, id, w, nullptr, y, block, [&] { normed<K, Eps>(x, v, row); });
+  gated_each<W, E, S, K, F, 1, warps>(normed_row<K>(), id, w, nullptr, y, block, [&] { norm_row<K, Eps>(x, v); });
 }
 
 // The block that ends last of a rotation's group of outputs turns it, from y to y. r, ticket and y are the group's; G / 16 blocks make it. A
@@ -142,7 +141,7 @@ DEVICE void down(const float *p, const int *id, const float *y, const u8 *w, con
     if constexpr (ahead)
       if (from < FS) step.template fetch<FS>(shared, from, lane());
   });
-  for (int k = (warp() + warps) / split; k < K; k += warps / split) expert_of(k, Ready{});
+  _Pragma("nounroll") for (int round = 1; round < K * split / warps; round++) expert_of((warp() + round * warps) / split, Ready{});
   if constexpr (Shared) {
     f4 acc[1] = {f4(0.0f)};
     if constexpr (!ahead) {

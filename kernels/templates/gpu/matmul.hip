@@ -31,8 +31,7 @@ template <class W, int K, int N, int T, int Split> DEVICE void matmul(const floa
 // y = rmsnorm(x) g · w: one row, which each block norms for itself while its weights are under way. What is normed by the block that ends last
 // of the launch before costs a ticket, and nothing else goes on meanwhile.
 template <class W, int K, int N, int Split, class Eps> DEVICE void norm_matmul(const float *x, const float *g, const u8 *w, float *y, int block) {
-  static SHARED float row[K];
-  product<W, K, N, 1, Split>(row, w, nullptr, block, [&](int, int n, float s) { y[n] = s; }, [&] { normed<K, Eps>(x, g, row); });
+  product<W, K, N, 1, Split>(normed_row<K>(), w, nullptr, block, [&](int, int n, float s) { y[n] = s; }, [&] { norm_row<K, Eps>(x, g); });
 }
 
 // y = h + x · w. y may be h.
@@ -105,13 +104,11 @@ DEVICE void geglu(const float *x, const u8 *wg, const u8 *wu, const int *live, f
 // The same of rmsnorm(x) g, one row: norm_matmul.
 template <class WG, class WU, int K, int N, int Split, class Eps>
 DEVICE void norm_swiglu(const float *x, const float *g, const u8 *wg, const u8 *wu, float *y, int block) {
-  static SHARED float row[K];
-  gated<Silu, WG, WU, K, N, 1, Split>(row, wg, row, wu, nullptr, y, block, [&] { normed<K, Eps>(x, g, row); });
+  gated<Silu, WG, WU, K, N, 1, Split>(normed_row<K>(), wg, normed_row<K>(), wu, nullptr, y, block, [&] { norm_row<K, Eps>(x, g); });
 }
 template <class WG, class WU, int K, int N, int Split, class Eps>
 DEVICE void norm_geglu(const float *x, const float *g, const u8 *wg, const u8 *wu, float *y, int block) {
-  static SHARED float row[K];
-  gated<GeluTanh, WG, WU, K, N, 1, Split>(row, wg, row, wu, nullptr, y, block, [&] { normed<K, Eps>(x, g, row); });
+  gated<GeluTanh, WG, WU, K, N, 1, Split>(normed_row<K>(), wg, normed_row<K>(), wu, nullptr, y, block, [&] { norm_row<K, Eps>(x, g); });
 }
 template <class WA, class WB, int K, int N, int T, int Split>
 DEVICE void swiglu2(const float *a, const u8 *wa, const float *b, const u8 *wb, const int *live, float *y, int block) {

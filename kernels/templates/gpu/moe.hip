@@ -123,8 +123,7 @@ DEVICE void router(const float *x, const u8 *w, int *ticket, float *l, float *p,
 // The same of rmsnorm(x) g.
 template <class W, int D, int E, int K, int Parts, class Eps>
 DEVICE void norm_router(const float *x, const float *g, const u8 *w, int *ticket, float *l, float *p, int *id, float *scratch, int block) {
-  static SHARED float row[D];
-  routed<W, D, E, K, Parts>(row, w, ticket, l, p, id, scratch, block, [&] { normed<D, Eps>(x, g, row); });
+  routed<W, D, E, K, Parts>(normed_row<D>(), w, ticket, l, p, id, scratch, block, [&] { norm_row<D, Eps>(x, g); });
 }
 
 // y[T, B] = Σ x[T, A, B] over A. Grid T ceil(B / 256).
