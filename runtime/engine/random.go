@@ -27,6 +27,9 @@ func Randomize(a *runtime.Artifact, spec string) error {
 	return nil
 }
 
+// piece is about how much of a weight one core makes at once: two tables of a GiB would keep two cores at work when the others are done.
+const piece = 16 << 20
+
 // randomWeights fills the plan's block of weights, on all cores.
 func randomWeights(p *plan.Plan, seed uint64) ([]byte, func() error, error) {
 	segments, total := p.Segments()
@@ -54,14 +57,12 @@ func randomWeights(p *plan.Plan, seed uint64) ([]byte, func() error, error) {
 		if w, err = newRandomWeight(s, seed); err != nil {
 			break
 		}
-		// By pieces of 16 MiB or so: two tables of a GiB would keep two cores at work when the others are done.
 		groups := w.layout.Groups(w.rows)
 		size := w.layout.GroupBytes(w.format, w.cols)
-		for from := 0; from < groups; {
-			to := min(groups, from+max(1, 16<<20/size))
+		for from, many := 0, max(1, piece/size); from < groups; from += many {
+			to := min(groups, from+many)
 			dst := b[s.Offset+int64(from*size) : s.Offset+int64(to*size)]
 			work <- func() error { return w.layout.PackGroups(dst, w.format, w.rows, w.cols, w.row, from, to) }
-			from = to
 		}
 	}
 	close(work)
