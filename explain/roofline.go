@@ -51,7 +51,7 @@ func roofline(e *compiler.Explanation) roof {
 		}
 	}
 	// Powers of ten about all points and the ridge.
-	ridge := m.Flops / m.Bandwidth
+	ridge := m.Flops / m.Peak
 	lo, hi, low, high := ridge, ridge, m.Flops, m.Flops
 	for _, p := range r.Points {
 		lo, hi, low, high = min(lo, p.intensity), max(hi, p.intensity), min(low, p.rate), max(high, p.rate)
@@ -66,8 +66,8 @@ func roofline(e *compiler.Explanation) roof {
 	for p := minY; p <= maxY; p++ {
 		r.YTicks = append(r.YTicks, tick{y(math.Pow(10, p)), flops(math.Pow(10, p)) + "/s"})
 	}
-	from := max(math.Pow(10, minX), math.Pow(10, minY)/m.Bandwidth) // where the slope comes into sight
-	r.Line = fmt.Sprintf("%.1f,%.1f %.1f,%.1f %.1f,%.1f", x(from), y(from*m.Bandwidth), x(ridge), y(m.Flops), x(math.Pow(10, maxX)), y(m.Flops))
+	from := max(math.Pow(10, minX), math.Pow(10, minY)/m.Peak) // where the slope comes into sight
+	r.Line = fmt.Sprintf("%.1f,%.1f %.1f,%.1f %.1f,%.1f", x(from), y(from*m.Peak), x(ridge), y(m.Flops), x(math.Pow(10, maxX)), y(m.Flops))
 	for i := range r.Points {
 		p := &r.Points[i]
 		p.X, p.Y = x(p.intensity), y(p.rate)
@@ -90,7 +90,7 @@ func points(e *compiler.Explanation, b *compiler.BucketExplanation) []point {
 			at[key] = i
 			intensity := float64(s.Ops) / float64(s.Bytes)
 			p := point{Op: Label(s.Op), Bucket: b.Name, Bound: s.Bound, Colour: colour(s.Bound), Prefill: b.Rows > 1, Title: s.From,
-				intensity: intensity, rate: float64(s.Ops) / (float64(s.Time) * 1e-9), most: min(e.Machine.Flops, intensity*e.Machine.Bandwidth)}
+				intensity: intensity, rate: float64(s.Ops) / (float64(s.Time) * 1e-9), most: e.Machine.Roof(intensity)}
 			out = append(out, p)
 		}
 		out[i].fraction += float64(s.Times*s.Time) * 1e-9 / b.Seconds

@@ -63,8 +63,9 @@ func TestMeasured(t *testing.T) {
 	if e := p.Estimate(attend, 0); e.Measured == nil {
 		t.Errorf("attention where it was measured: %+v", e)
 	}
-	if e := p.Estimate(attend, 4096); e.Measured != nil {
-		t.Errorf("attention elsewhere has the measured time: %+v", e)
+	more := p.Machine.Estimate(attend, 4096).Seconds - p.Machine.Estimate(attend, 0).Seconds
+	if e := p.Estimate(attend, 4096); e.Measured != nil || more <= 0 || math.Abs(e.Seconds-(2.5e-6+more)) > 1e-12 {
+		t.Errorf("attention elsewhere: %+v, want %.3f µs more than was measured where there's no context", e, more*1e6)
 	}
 	if e := p.Estimate(append(product, product...), 0); e.Measured != nil {
 		t.Errorf("two products have the time of one: %+v", e)

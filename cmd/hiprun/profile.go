@@ -28,7 +28,7 @@ func profileCommand() *cobra.Command {
 		Use:   "profile DIR [flags]",
 		Short: "Show where a token's time goes, and hold it against the prediction",
 		Long: `Times each launch of one greedy token, the costliest kernels first. GB/s and Tflop/s are of what the plan says
-that a launch moves and computes; the roof is what the target's bandwidth and peak would allow.
+that a launch moves and computes; the roof is what the target's memory and its matrix units could do by their data sheets.
 
 On a GPU each launch stands between two events, which cost something: as much is taken off each launch as makes
 their sum the time of a token's graph.
@@ -129,7 +129,7 @@ func newProfile(p *runtime.Profile, a *runtime.Artifact, model *runtime.Model, a
 	r := &profile{Model: a.Plan.Model, Weights: a.Origin(), Target: a.Plan.Target, Hardware: model.Info().Name, Machine: p.Machine, Command: commandLine(), Commit: builtFrom(),
 		Plan: a.Manifest.Plan, At: at, Repeat: repeat, Token: us(p.Token)}
 	var gbs, tflops float64
-	fmt.Sscanf(p.Machine, "%g GB/s, %g Tflop/s", &gbs, &tflops)
+	fmt.Sscanf(p.Machine, "%g GB/s of %g, %g Tflop/s", new(float64), &gbs, &tflops)
 	total := 0.0
 	var errors []float64 // one for each launch
 	for i := range p.Kernels {

@@ -20,7 +20,7 @@ const (
 // figure for a machine's bandwidth makes no other plan.
 type Prediction struct {
 	Target  string
-	Machine string // the speeds that it reckons with: "960 GB/s, 123 Tflop/s, 96 units, 4 µs a launch"
+	Machine string // the speeds that it reckons with: "960 GB/s of 960, 123 Tflop/s, 96 units, 4 µs a launch, 1 µs a last block"
 	Steps   []StepCost
 	Rules   []RuleUse
 }
