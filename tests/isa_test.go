@@ -35,8 +35,8 @@ var claims = []claim{
 	{regexp.MustCompile(`_tiles<`), "wmma ld16", "mma ld16"},
 	{regexp.MustCompile(`^flash`), "wmma ld16", "mma ld16"},
 	{regexp.MustCompile(`^gdn_chunked<`), "wmma", "mma"},
-	{regexp.MustCompile(`^(matmul|swiglu|moe_down)\w*<[QI]4_`), "dot ld16", "mma ld16"},
-	{regexp.MustCompile(`^(matmul|router|swiglu|moe_down)\w*<`), "ld16", "ld16"},
+	{regexp.MustCompile(`^(norm_)?(matmul|(sw|ge)glu|(moe|experts)_down)\w*<[QI]4_`), "dot ld16", "mma ld16"},
+	{regexp.MustCompile(`^(norm_)?(matmul|router|(sw|ge)glu|(moe|experts)_down)\w*<`), "ld16", "ld16"},
 	{regexp.MustCompile(`^(attend|rotate|gated_norm_rotate|norm_rotate|gdn)\w*<`), "ld16", "ld16"},
 }
 
