@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"slices"
 
 	"hipc/ir"
@@ -35,12 +36,32 @@ func bodies(m *ir.Model) []Body {
 	return slices.DeleteFunc(out, func(b Body) bool { return len(b.Ops) == 0 })
 }
 
-// body takes a fused graph apart: a fused node's body is the very ops that it stands for.
+// body takes a fused graph apart: a fused node's body is the very ops that it stands for. A norm that several steps compute for themselves is one op,
+// of the launch that does it first.
 func body(g *ir.Graph, layers []int) Body {
 	b := Body{Name: g.Name, Layers: plan.FormatRanges(layers)}
 	made := map[*ir.Value]int{}   // the op behind a value
 	madeBy := map[*ir.Value]int{} // the launch
-	add := func(n *ir.Node, at map[*ir.Value]int) {
+	again := map[string]int{}     // the op that may be computed again, by its name and operands
+	add := func(n *ir.Node, at map[*ir.Value]int, outside map[*ir.Value]*ir.Value) {
+		if n.Op.Again {
+			key := n.Op.Name
+			for _, a := range n.Args {
+				if v := outside[a]; v != nil {
+					a = v
+				}
+				if a.Lit != nil {
+					key += fmt.Sprint(" ", a.Lit.Num)
+				} else {
+					key += fmt.Sprintf(" %p", a)
+				}
+			}
+			if k, ok := again[key]; ok {
+				at[n.Outs[0]] = k
+				return
+			}
+			again[key] = len(b.Ops)
+		}
 		o := BodyOp{Op: n.Op.Name}
 		if len(n.Outs) > 0 {
 			o.Out, o.Type = n.Outs[0].Name, n.Outs[0].Type.String()
@@ -71,17 +92,21 @@ func body(g *ir.Graph, layers []int) Body {
 				}
 			}
 			if n.Body == nil {
-				add(n, made)
+				add(n, made, nil)
 				continue
 			}
-			inner := map[*ir.Value]int{}
+			inner, outside := map[*ir.Value]int{}, map[*ir.Value]*ir.Value{}
 			for k, a := range n.Bound() {
-				if j, ok := made[a]; ok && k < len(n.Body.Params) {
+				if k == len(n.Body.Params) {
+					break
+				}
+				outside[n.Body.Params[k]] = a
+				if j, ok := made[a]; ok {
 					inner[n.Body.Params[k]] = j
 				}
 			}
 			for _, m := range n.Body.Nodes {
-				add(m, inner)
+				add(m, inner, outside)
 			}
 			for k, r := range n.Body.Results {
 				if j, ok := inner[r]; ok {

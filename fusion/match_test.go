@@ -145,6 +145,8 @@ func TestBadRules(t *testing.T) {
 		{"fuse", "fuse f(x: f16) = silu(x)", "holds for every format"},
 		{"fuse", "fuse matmul(x, w) = silu(matmul(x, w))", "matmul is an op already"},
 		{"fuse", "fuse f(x) = silu(x) fuse f(x) = exp(x)", "f is declared twice"},
+		{"fuse", "fuse f(x, w) = rmsnorm(silu(x), w, 1)", "f returns what rmsnorm makes here, and not what that is made of"},
+		{"fuse", "fuse f(x, w) = silu(rmsnorm(rmsnorm(x, w, 1), w, 1))", "rmsnorm of a rmsnorm"},
 		{"fuse", "block f(x) = silu(x)", "f is a block, want a fuse rule"},
 		{"fuse", "h = silu(x)", "a statement stands alone"},
 		{"fuse", "fuse f(x) = ", "r:1:1"},

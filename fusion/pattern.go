@@ -174,6 +174,22 @@ func (e *expansion) check() {
 				needed[a.node.index] = needed[a.node.index] || needed[i]
 			}
 		}
+		e.checkAgain(n)
+	}
+}
+
+// checkAgain refuses a rule whose steps could take away what others read who compute n for themselves: n's operand is there for them if it comes
+// from outside or is a result, too. The search knows which nodes are done, not which values are there.
+func (e *expansion) checkAgain(n *patternNode) {
+	isResult := func(m *patternNode) bool { return slices.ContainsFunc(e.outs, func(o *term) bool { return o.node == m }) }
+	for _, a := range n.args {
+		switch {
+		case !n.op.Again || a.node == nil:
+		case a.node.op.Again:
+			e.errorf(n.pos, "%s of a %s: want two rules, each of which computes one of them", n.op.Name, a.node.op.Name)
+		case isResult(n) && !isResult(a.node):
+			e.errorf(n.pos, "%s returns what %s makes here, and not what that is made of: steps that compute it again would read that; return both", e.rule.Name, n.op.Name)
+		}
 	}
 }
 

@@ -74,15 +74,25 @@ func (s *site) report(r *Report, pieces []*piece, launches [][]*piece, o *Option
 			r.Lost = append(r.Lost, Event{Rule: p.match.Rule.Name, At: p.match.at()})
 		}
 	}
-	// What the nodes that a match shares with chosen pieces cost otherwise: all other pieces stay, the launches are sought again.
+	// What the nodes that a match shares with chosen pieces cost otherwise: all other pieces stay, the launches are sought again. A norm among them could
+	// be made where its operand is, or by its other readers, each for itself: so these pieces are open, too.
 	dearer := func(p *piece, with bool) float64 {
 		open := p.nodes.union(p.match.again)
 		var others []*piece
-		for _, q := range chosen {
-			if q.nodes.meets(p.nodes) {
-				open = open.union(q.nodes)
-			} else {
-				others = append(others, q)
+		for range 2 { // the second time for the norms of pieces that came in the first
+			for _, i := range open.members() {
+				if n := s.graph.Nodes[i]; n.Op.Again && n.Args[0].Node != nil {
+					open.add(s.index[n.Args[0].Node])
+				}
+			}
+			others = others[:0]
+			about := slices.Clone(open)
+			for _, q := range chosen {
+				if q.nodes.meets(about) || q.match != nil && q.match.again.meets(about) {
+					open.addAll(q.nodes)
+				} else {
+					others = append(others, q)
+				}
 			}
 		}
 		for _, q := range pieces {

@@ -2,6 +2,7 @@ package fusion
 
 import (
 	"fmt"
+	"math"
 	"math/rand"
 	"slices"
 	"strings"
@@ -68,6 +69,36 @@ fuse first_two(x) = sqrt(silu(x))`
 		r.Weigh("")
 		if got := r.Lost[0].Gain * 1e6; got < c.lost-1e-6 || got > c.lost+1e-6 {
 			t.Errorf("%+v: %s lost by %g µs", c, r.Lost[0].Rule, got)
+		}
+	}
+}
+
+// What a norm at its readers' heads saves is against a norm behind what makes its row, where that is the next best: not against a launch of its own.
+func TestGainsOfNorms(t *testing.T) {
+	rules := `
+fuse behind(x, y, w, eps) { s = x + y  return s, rmsnorm(s, w, eps) }
+fuse silu_head(x, w, eps) = silu(rmsnorm(x, w, eps))
+fuse exp_head(x, w, eps) = exp(rmsnorm(x, w, eps))`
+	for _, c := range []struct {
+		text  string
+		gains map[string]float64 // µs
+	}{
+		{"h = x + y  n = rmsnorm(h, w, 1)  a = silu(n)  return h, a", map[string]float64{"silu_head": 2, "behind": 2}},
+		{"h = x + y  n = rmsnorm(h, w, 1)  a = silu(n)  b = exp(n)  return h, a, b", map[string]float64{"silu_head": 1, "exp_head": 1, "behind": 1}},
+	} {
+		f := &fake{cost: map[string]float64{"behind": 13, "silu_head": 11, "exp_head": 11}} // any other is 10
+		_, r, err := Plan(graph(t, "x act[8]; y act[8]; w f32[8]:: "+c.text), f.options(t, rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Weigh("")
+		for _, e := range slices.Concat(r.Fired, r.Lost) {
+			if got := e.Gain * 1e6; math.Abs(got-c.gains[e.Rule]) > 1e-6 {
+				t.Errorf("%s: %s by %g µs, want %g; of\n%s", c.text, e.Rule, got, c.gains[e.Rule], r)
+			}
+		}
+		if len(r.Fired)+len(r.Lost) != len(c.gains) {
+			t.Errorf("%s: %s", c.text, r)
 		}
 	}
 }

@@ -14,7 +14,7 @@ var InPlace = map[string][][2]int{
 	"matmul_add": {{0, 2}}, "matmul_add_norm": {{0, 2}}, "rope": {{0, 0}}, "rope_append": {{0, 0}},
 	"norm_rope_append": {{0, 0}}, "attend_kv": {{0, 0}}, "flash": {{0, 0}}, "flash_gate": {{0, 0}, {0, 1}}, "flash_gate_rotate": {{0, 0}, {0, 1}}, "attend_any": {{0, 0}}, "add_norm": {{0, 0}, {0, 1}}, "norm_add": {{0, 0}, {0, 1}}, "norm_add_norm": {{0, 0}, {0, 1}},
 	"rotate": {{0, 0}}, "gated_norm": {{0, 0}, {0, 2}}, "l2norm": {{0, 0}}, "softmax": {{0, 0}},
-	"moe_sum": {{0, 4}, {0, 3}}, "experts_sum": {{0, 2}},
+	"moe_sum": {{0, 4}, {0, 3}}, "experts_sum": {{0, 2}}, "moe_down": {{0, 7}}, "experts_down": {{0, 4}},
 }
 
 // Template is the name of the template that c instantiates.
