@@ -35,6 +35,9 @@ var ptxClasses = []struct {
 
 var ptxEntry = regexp.MustCompile(`^\.visible \.entry (\S+)\($`)
 
+// mostStatic is how much shared memory NVIDIA lets a kernel declare, in bytes; what a launch asks for is beside it.
+const mostStatic = 48 << 10
+
 // A ptxKernel is what is known of one.
 type ptxKernel struct {
 	name    string
@@ -165,6 +168,9 @@ func (t *Target) assemble(dir string, kernels []*ptxKernel, shared map[string]in
 		f, s := facts[k.name], frame[k.name]
 		if len(s) != 3 || f[0] == 0 {
 			return "", fmt.Errorf("ptxas says nothing of %s", k.name)
+		}
+		if f[1] > mostStatic { // ptxas makes it all the same, and no driver loads it
+			return "", fmt.Errorf("a bug in hipc: the steps of %s keep %d bytes of shared memory in all, of %d; compile with one of their rules off, -fuse=-RULE", k.name, f[1], mostStatic)
 		}
 		f[1] += shared[k.name]
 		k.machine = fmt.Sprintf("%8d%8d%8s%8s%8s%8d", f[0], f[1], s[0], s[1], s[2], t.unit.occupancy(k.threads, f[0], f[1]))

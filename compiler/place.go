@@ -246,7 +246,7 @@ func (p *placer) step(group []*ir.Node, number int, names map[*ir.Value]string, 
 		s.Block = max(s.Block, c.Block)
 		s.LDS = max(s.LDS, c.LDS)
 		entry.LDS = s.LDS
-		entry.Dense = entry.Dense && c.Kernel.Lean
+		entry.Dense = entry.Dense && c.Lean
 		for _, r := range c.Reals {
 			p.reals[r.Name] = codegen.Real(r)
 		}

@@ -75,7 +75,7 @@ func KernelSource(t *codegen.Target, k *kernels.Kernel, templates fs.FS) (string
 	if err != nil {
 		return "", err
 	}
-	texts := []string{k.Op, k.Sig, k.Formats, k.Layout, k.Cells, k.Inst, k.Header, k.Grid, k.Block, k.LDS, k.Scratch, fmt.Sprint(k.Rounds, k.Lean), ruleText(k.Op)}
+	texts := []string{k.Op, k.Sig, k.Formats, k.Layout, k.Cells, k.Inst, k.Header, k.Grid, k.Block, k.LDS, k.Scratch, fmt.Sprint(k.Rounds, k.Lean != ""), ruleText(k.Op)}
 	for _, name := range sortedKeys(files) {
 		texts = append(texts, name, bare(string(files[name]), "//"))
 	}

@@ -141,6 +141,14 @@ func (l *line) choose(n *ir.Node, d Dims) (*Choice, error) {
 	if c.Grid < 1 || c.Grid > 1<<31-1 {
 		return nil, fmt.Errorf("a grid of %d blocks", c.Grid)
 	}
+	if l.lean != nil {
+		if c.Lean, err = l.lean.holds(b.dims); err != nil {
+			return nil, fmt.Errorf("lean %s: %w", l.Lean, err)
+		}
+		for _, f := range b.elems {
+			c.Lean = c.Lean && slices.Contains(leanFormats, f)
+		}
+	}
 	c.Inst, err = l.inst.text(c, b)
 	return c, err
 }

@@ -54,8 +54,9 @@ type Kernel struct {
 	Targets string
 	// Rounds says that operands are rounded to 16 bits for matrix units: results are that much less exact.
 	Rounds bool
-	// Lean says that on a GPU three blocks of it fit a processor: with 256 threads, 80 registers each.
-	Lean bool
+	// Lean says on which dims three blocks of it fit a processor of NVIDIA's, if its weights are in one of leanFormats: with 256 threads, 80
+	// registers each, and no spills. Empty: on none.
+	Lean string
 }
 
 // Dims are a bucket's dims for one step.
@@ -76,6 +77,7 @@ type Choice struct {
 	Inst   string            // with all values put in: "rmsnorm<1, 576, r1em05, 1>"
 	Reals  []Real            // the real template arguments in Inst, each once
 	Layout string            // of its weights in a format; "" if it reads none
+	Lean   bool              // three blocks of it fit a processor
 	open   []bool            // per operand: whether it is such a weight
 	Cells  []string
 	Grid   int
@@ -118,7 +120,7 @@ type line struct {
 	*Kernel
 	sig              *signature
 	inst             *instance
-	where            *condition
+	where, lean      *condition
 	grid, block, lds *sum
 	scratch          *sum
 	formats          []string
@@ -163,6 +165,11 @@ func parseLine(k *Kernel) (*line, error) {
 	if k.Where != "" {
 		if l.where, err = conditionParser.ParseString("", k.Where); err != nil {
 			return nil, fmt.Errorf("condition %q: %w", k.Where, err)
+		}
+	}
+	if k.Lean != "" {
+		if l.lean, err = conditionParser.ParseString("", k.Lean); err != nil {
+			return nil, fmt.Errorf("condition %q: %w", k.Lean, err)
 		}
 	}
 	for _, f := range []struct {
@@ -223,8 +230,11 @@ func (l *line) check() error {
 		}
 	}
 	sums := slices.Concat([]*sum{l.grid, l.block, l.lds, l.scratch}, axes, l.inst.sums(reals))
-	if l.where != nil {
-		for _, c := range l.where.All {
+	for _, w := range []*condition{l.where, l.lean} {
+		if w == nil {
+			continue
+		}
+		for _, c := range w.All {
 			sums = append(sums, c.Left, c.Right)
 		}
 	}

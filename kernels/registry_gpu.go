@@ -58,12 +58,24 @@ var onGPU = slices.Concat(gpuPrefill(), gpuTiles(), gpuProducts(), gpuSplitAtten
 // NVIDIA's compiler gives; of a row of 6,144 the norm's registers, beside the weights that are under way, begin to spill on sm_90.
 func normedRow(dim string) string { return dim + " <= 5120" }
 
+// leanFormats are those in which products of one row keep to 80 registers. Of 4,096 channels int4 spills 24 bytes and more, the others in blocks
+// of 32 as it comes (TestLean).
+var leanFormats = []string{"f32", "f16", "bf16", "i4_128"}
+
+// lean is the condition for three blocks a processor, of a row's own: one row, of so many channels.
+func lean(where, channels string) string {
+	if !strings.HasPrefix(where, "T == 1") {
+		return ""
+	}
+	return channels + " <= 2048"
+}
+
 func gpuProducts() []Kernel {
 	var list []Kernel
 	for _, p := range products {
 		row := func(op, sig, inst string) {
 			list = append(list, Kernel{Op: op, Sig: sig, Formats: plain, Layout: "x16", Cells: "live", Inst: inst + ", N, T, " + p.split + ">",
-				Header: "matmul.hip", Grid: p.grid, Block: "256", Where: p.where, Targets: gpus, Lean: strings.HasPrefix(p.where, "T == 1")})
+				Header: "matmul.hip", Grid: p.grid, Block: "256", Where: p.where, Targets: gpus, Lean: lean(p.where, "K")})
 		}
 		row("matmul", "act[..K], W[..N,K] -> act[..N]", "matmul<W, K")
 		row("matmul_add", "act[..K], W[..N,K], act[..N] -> act[..N]", "matmul_add<W, K")
