@@ -12,14 +12,16 @@ import (
 
 // predict is what a launch of these nodes costs, and why it is one launch of these kernels.
 func (p *placer) predict(launch []kernels.Step) plan.StepCost {
-	e := p.prices.Estimate(launch, 0)
-	full := p.prices.Estimate(launch, max(p.context-p.bucket.rows(), 0))
+	end := max(p.context-p.bucket.rows(), 0)
+	e, full := p.prices.Estimate(launch, 0), p.prices.Estimate(launch, end)
 	cost := plan.StepCost{
 		Time: nanoseconds(e.Seconds), Full: nanoseconds(full.Seconds), From: "predicted",
 		Bound: string(e.Bound), Fill: int(math.Round(1000 * e.Fill)), Bytes: e.Bytes, Ops: e.Flops,
 	}
 	if e.Measured != nil {
 		cost.From = e.Measured.String()
+		m := p.prices.Machine // hipc diff holds it against launches that nobody has measured
+		cost.Predicted = [2]int{nanoseconds(m.Estimate(launch, 0).Seconds), nanoseconds(m.Estimate(launch, end).Seconds)}
 	}
 	var ops, rows []string
 	for _, s := range launch {

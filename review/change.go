@@ -80,7 +80,9 @@ func compareParts(a, b part) (changes []Change, unchanged int) {
 	return changes, unchanged
 }
 
-func sameCost(a, b *StepCost) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
+func sameCost(a, b *StepCost) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Time == b.Time && a.Full == b.Full && a.From == b.From && a.Bound == b.Bound
+}
 
 // A wiring says what the buffers of a are called in b.
 type wiring struct{ of map[string]string }

@@ -66,6 +66,8 @@ type bucket struct {
 	parts  []part // those without layers before the loop, those of the loop, those after it
 	layers []int  // the part of each layer that has one
 	total  Total
+	// predicted is total by predictions alone.
+	predicted Total
 }
 
 type part struct {
@@ -108,19 +110,12 @@ func (s *Side) bucket(name string) (*bucket, error) {
 }
 
 func (b *bucket) count(s Step, times int, seen map[string]bool) {
-	b.total.Launches += times
-	if s.Cost == nil {
-		b.total.Unknown += times
-	} else {
-		b.total.Time += times * s.Cost.Time
-		b.total.Full += times * s.Cost.Full
-		if !slices.Contains(b.total.From, s.Cost.From) {
-			b.total.From = append(b.total.From, s.Cost.From)
-		}
-	}
+	b.total.count(s.Cost, times)
+	b.predicted.count(s.Cost.prediction(), times)
 	if !seen[s.step.Kernel] {
 		seen[s.step.Kernel] = true
 		b.total.Spills += s.Fact.Spills()
+		b.predicted.Spills = b.total.Spills
 	}
 }
 
@@ -143,7 +138,7 @@ func (s *Side) step(bucket, part string, i int, p *plan.Step) Step {
 	}
 	st.Op = opsOf(p.Inst)
 	if ok {
-		st.Cost = &StepCost{c.Time, c.Full, c.From, c.Bound}
+		st.Cost = &StepCost{c.Time, c.Full, c.From, c.Bound, c.Predicted}
 		st.Op, st.Row = c.Op, c.Row
 	}
 	return st
@@ -250,6 +245,9 @@ func compareBuckets(name string, a, b *bucket) BucketDiff {
 		}
 	}
 	slices.SortStableFunc(d.Changes, func(x, y Change) int { return cmp.Compare(order[x.Kind], order[y.Kind]) })
+	if !d.alike() {
+		d.predict(a.predicted, b.predicted)
+	}
 	return d
 }
 

@@ -23,8 +23,8 @@ func (c *Change) because(a, b *Side) {
 		if c.Kind == Adjusted || c.Kind == Resized || c.Kind == Retiled {
 			c.arguments(&c.A[0], &c.B[0])
 		}
-		if x, y := c.A[0].Cost, c.B[0].Cost; x != nil && y != nil && x.From != y.From {
-			c.say("%s → %s", x.From, y.From)
+		if c.Kind == Repriced && c.remeasured() {
+			c.say("%s → %s", c.A[0].Cost.From, c.B[0].Cost.From)
 		}
 	}
 	if len(c.A) == 1 && len(c.B) == 1 && c.Kind != Rebuilt {

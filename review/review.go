@@ -78,6 +78,8 @@ type BucketDiff struct {
 	B         Total    `json:"b"`
 	Changes   []Change `json:"changes,omitempty"`
 	Unchanged int      `json:"unchanged"` // launches of B
+	// Unlike says that changed launches are measured on one side and predicted on the other, and that of a side not all predictions are known.
+	Unlike bool `json:"unlike,omitempty"`
 }
 
 // A Total sums up a bucket.
@@ -140,10 +142,11 @@ type Step struct {
 
 // A StepCost is what one launch costs.
 type StepCost struct {
-	Time  int    `json:"ns"`
-	Full  int    `json:"ns_at_context"`
-	From  string `json:"from"`
-	Bound string `json:"bound"`
+	Time      int    `json:"ns"`
+	Full      int    `json:"ns_at_context"`
+	From      string `json:"from"`
+	Bound     string `json:"bound"`
+	predicted [2]int // Time and Full by prediction alone; zero: unknown
 }
 
 // Same says that nothing differs; of the sources only if they were compared.

@@ -197,7 +197,7 @@ func (s *Step) cost() string {
 	if s.Cost == nil {
 		return "?"
 	}
-	return fmt.Sprintf("%s %s%s", micros(s.Cost.Time), s.Cost.Bound, measured(s.Cost))
+	return fmt.Sprintf("%s %s%s", micros(s.Cost.Time), s.Cost.Bound, mark(s.Cost))
 }
 
 // costs is what a step costs before and after.
@@ -210,12 +210,15 @@ func costs(a, b *Step) string {
 	}
 	from := strings.TrimSuffix(micros(a.Cost.Time), " µs")
 	to := strings.TrimSuffix(micros(b.Cost.Time), " µs")
-	return fmt.Sprintf("%s µs %s%s", span(from, to), span(a.Cost.Bound, b.Cost.Bound), measured(b.Cost))
+	if a.Cost.measured() != b.Cost.measured() {
+		return a.cost() + " → " + b.cost()
+	}
+	return fmt.Sprintf("%s µs %s%s", span(from, to), span(a.Cost.Bound, b.Cost.Bound), mark(b.Cost))
 }
 
-// measured marks a figure that is no prediction.
-func measured(c *StepCost) string {
-	if strings.HasPrefix(c.From, "measured") {
+// mark marks a figure that is no prediction.
+func mark(c *StepCost) string {
+	if c.measured() {
 		return " measured"
 	}
 	return ""

@@ -195,7 +195,7 @@ func (r *Report) headline(name string, full bool) string {
 			continue
 		}
 		empty = append(empty, b.time()+" "+d.Target)
-		if len(b.A.From) > 0 && len(b.B.From) > 0 && percent(b.A.Full, b.B.Full) != percent(b.A.Time, b.B.Time) {
+		if len(b.A.From) > 0 && len(b.B.From) > 0 && !b.Unlike && percent(b.A.Full, b.B.Full) != percent(b.A.Time, b.B.Time) {
 			context = d.Context
 			long = append(long, fmt.Sprintf("%s ms (%s) %s", span(millis(b.A.Full), millis(b.B.Full)), percent(b.A.Full, b.B.Full), d.Target))
 		}

@@ -91,6 +91,9 @@ func (b *BucketDiff) time() string {
 	if b.A.Launches == 0 || b.B.Launches == 0 {
 		return fmt.Sprintf("%s ms (%s)", millis(b.A.Time+b.B.Time), known(b.A, b.B))
 	}
+	if b.Unlike {
+		return fmt.Sprintf("%s ms (not comparable: %s)", span(millis(b.A.Time), millis(b.B.Time)), known(b.A, b.B))
+	}
 	return fmt.Sprintf("%s ms (%s, %s)", span(millis(b.A.Time), millis(b.B.Time)), percent(b.A.Time, b.B.Time), known(b.A, b.B))
 }
 

@@ -40,7 +40,12 @@ type StepCost struct {
 	Ops    int
 	Op     string // what it computes, an op or the rule that fired there, one per sibling with " | " between
 	Row    string // of the registry, in the same way: "matmul<W, K, N, T, 8> where T == 1"
+	// Predicted are Time and Full by prediction alone, where they are measured; zero: a hipc wrote it that didn't say.
+	Predicted [2]int
 }
+
+// Measured says that Time and Full are no predictions.
+func (s *StepCost) Measured() bool { return strings.HasPrefix(s.From, "measured") }
 
 // A RuleUse is what came of a fuse rule in one part.
 type RuleUse struct {
@@ -57,7 +62,7 @@ type RuleUse struct {
 func (p *Prediction) Write() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("# What hipc believes that this plan costs. Times in ns: with an empty context, with the longest one.\n")
-	b.WriteString("# machine\ttarget\tspeeds\n# step\tbucket\tpart\tstep\tkernel\ttime\tfull\tfrom\tbound\tfill\tbytes\tops\top\trow\n# rule\tbucket\tpart\trule\toutcome\tcount\ttime\twhy\n")
+	b.WriteString("# machine\ttarget\tspeeds\n# step\tbucket\tpart\tstep\tkernel\ttime\tfull\tfrom\tbound\tfill\tbytes\tops\top\trow, and of a measured one\ttime\tfull, as predicted\n# rule\tbucket\tpart\trule\toutcome\tcount\ttime\twhy\n")
 	line := func(fields ...any) error {
 		for i, f := range fields {
 			s := fmt.Sprint(f)
@@ -78,7 +83,11 @@ func (p *Prediction) Write() ([]byte, error) {
 	err := line("machine", p.Target, p.Machine)
 	for _, s := range p.Steps {
 		if err == nil {
-			err = line("step", s.Bucket, s.Part, s.Step, s.Kernel, s.Time, s.Full, s.From, s.Bound, s.Fill, s.Bytes, s.Ops, s.Op, s.Row)
+			fields := []any{"step", s.Bucket, s.Part, s.Step, s.Kernel, s.Time, s.Full, s.From, s.Bound, s.Fill, s.Bytes, s.Ops, s.Op, s.Row}
+			if s.Predicted != [2]int{} {
+				fields = append(fields, s.Predicted[0], s.Predicted[1])
+			}
+			err = line(fields...)
 		}
 	}
 	for _, r := range p.Rules {
@@ -108,8 +117,12 @@ func ReadPrediction(src []byte) (*Prediction, error) {
 		case "machine":
 			p.Target, p.Machine = r.text(), r.text()
 		case "step":
-			p.Steps = append(p.Steps, StepCost{r.text(), r.text(), r.number(), r.text(), r.number(), r.number(), r.text(), r.text(), r.number(),
-				r.number(), r.number(), r.text(), r.text()})
+			s := StepCost{r.text(), r.text(), r.number(), r.text(), r.number(), r.number(), r.text(), r.text(), r.number(),
+				r.number(), r.number(), r.text(), r.text(), [2]int{}}
+			if len(r.fields) > 0 && s.Measured() {
+				s.Predicted = [2]int{r.number(), r.number()}
+			}
+			p.Steps = append(p.Steps, s)
 		case "rule":
 			p.Rules = append(p.Rules, RuleUse{r.text(), r.text(), r.text(), r.text(), r.number(), r.number(), r.text()})
 		default:

@@ -8,8 +8,9 @@ import (
 
 func prediction() *Prediction {
 	return &Prediction{Target: "gfx1100", Machine: "960 GB/s",
-		Steps: []StepCost{{"decode_1", "layer", 3, "swiglu_1", 17124, 18000, "predicted", "memory", 1000, 12599296, 12607488, "swiglu", "swiglu<WG> where T == 1"},
-			{Bucket: "decode_1", Part: "end", Kernel: "matmul_1 | matmul_1", From: "measured 2026-11-23 on NVIDIA H100"}},
+		Steps: []StepCost{{"decode_1", "layer", 3, "swiglu_1", 17124, 18000, "predicted", "memory", 1000, 12599296, 12607488, "swiglu", "swiglu<WG> where T == 1", [2]int{}},
+			{Bucket: "decode_1", Part: "end", Kernel: "matmul_1 | matmul_1", From: "measured 2026-11-23 on NVIDIA H100"},
+			{Bucket: "decode_1", Part: "end", Kernel: "matmul_2", Time: 5, From: "measured 2026-11-23 on NVIDIA H100", Predicted: [2]int{7, 9}}},
 		Rules: []RuleUse{{"decode_1", "layer", "swiglu", "fired", 1, 14065, ""}, {"decode_1", "layer", "rope_append", "lacking", 1, 0, "no kernel of x"}}}
 }
 
