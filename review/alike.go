@@ -38,6 +38,15 @@ func (c *Change) remeasured() bool {
 	return x != nil && y != nil && x.From != y.From
 }
 
+// inexplicable says that a step costs something else for no reason that a plan or its prediction would say: whoever wrote one side reckons otherwise.
+func (c *Change) inexplicable(sameContext bool) bool {
+	if c.Kind != Repriced && c.Kind != Rebuilt {
+		return false
+	}
+	x, y := c.A[0].Cost, c.B[0].Cost
+	return x != nil && y != nil && x.From == y.From && x.bytes == y.bytes && x.ops == y.ops && (x.Time != y.Time || x.Full != y.Full && sameContext)
+}
+
 // alike says that the times of both sides can be held against each other: what isn't one step that became one of the same kind is all measured or
 // all predicted. Else the difference would be for the most part that between measuring and predicting.
 func (d *BucketDiff) alike() bool {

@@ -43,3 +43,37 @@ func TestAlike(t *testing.T) {
 		}
 	}
 }
+
+// TestRuler: a step that costs something else has a reason: the machine's row, what it is thought to do, or that the cost model is another.
+func TestRuler(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(s *Side)
+		want string
+		kind Kind
+	}{
+		{"the machine's row", func(s *Side) { s.Costs.Machine, s.Costs.Steps[0].Time = "faster", 900 }, "t is reckoned with faster; before, with fast\n", Repriced},
+		{"the machine's row, of no step", func(s *Side) { s.Costs.Machine = "faster" }, "t is reckoned with faster; before, with fast\n", ""},
+		{"what it moves", func(s *Side) { s.Costs.Steps[0].Time, s.Costs.Steps[0].Bytes = 900, 64 }, "repriced: bytes moved 0 → 64\n", Repriced},
+		{"what it computes", func(s *Side) { s.Costs.Steps[0].Time, s.Costs.Steps[0].Ops = 900, 64 }, "repriced: operations 0 → 64\n", Repriced},
+		{"nothing that is said", func(s *Side) { s.Costs.Steps[0].Time = 900 }, "t is reckoned with fast, as before, but otherwise: ", Repriced},
+		{"nothing that is said, at its context's end", func(s *Side) { s.Costs.Steps[0].Full = 900 }, "t is reckoned with fast, as before, but otherwise: ", Repriced},
+		{"nothing that is said, of other code", func(s *Side) { s.Costs.Steps[0].Time, s.Facts = 900, Facts{"mul": {"vgpr": 128}} }, "t is reckoned with fast, as before, but otherwise: ", Rebuilt},
+		{"a longer context", func(s *Side) { s.Costs.Steps[0].Full, s.Plan.Context = 1100, 128 }, "m: context 64 → 128; 1 step of another cost; ", Repriced},
+	} {
+		a, b := side(1, "layer 0: mul/q<h@wq"), side(1, "layer 0: mul/q<h@wq")
+		a.Facts, b.Facts = Facts{"mul": {"vgpr": 90}}, Facts{"mul": {"vgpr": 90}}
+		c.edit(b)
+		d, got := changes(t, a, b)
+		var text, comment strings.Builder
+		r := &Report{Model: "m", Targets: []*Diff{d}}
+		r.Text(&text, "")
+		r.Markdown(&comment)
+		if !strings.Contains(text.String(), c.want) || !strings.Contains(comment.String(), c.want) || c.kind != "" && (len(got) != 1 || !strings.HasPrefix(got[0], string(c.kind))) {
+			t.Errorf("%s: %q, want %s and %q:\n%s\n%s", c.name, got, c.kind, c.want, text.String(), comment.String())
+		}
+		if said := strings.Count(text.String(), "but otherwise"); said != strings.Count(c.want, "but otherwise") {
+			t.Errorf("%s: the cost model is said to be another, or isn't:\n%s", c.name, text.String())
+		}
+	}
+}

@@ -25,7 +25,11 @@ func Compare(a, b *Side) (*Diff, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.Buckets = append(d.Buckets, compareBuckets(name, x, y))
+		k := compareBuckets(name, x, y)
+		if d.Machine == nil && slices.ContainsFunc(k.Changes, func(c Change) bool { return c.inexplicable(a.Plan.Context == b.Plan.Context) }) {
+			d.Reckoned = b.Costs.Machine
+		}
+		d.Buckets = append(d.Buckets, k)
 	}
 	return d, nil
 }
@@ -138,7 +142,7 @@ func (s *Side) step(bucket, part string, i int, p *plan.Step) Step {
 	}
 	st.Op = opsOf(p.Inst)
 	if ok {
-		st.Cost = &StepCost{c.Time, c.Full, c.From, c.Bound, c.Predicted}
+		st.Cost = &StepCost{c.Time, c.Full, c.From, c.Bound, c.Bytes, c.Ops, c.Predicted}
 		st.Op, st.Row = c.Op, c.Row
 	}
 	return st

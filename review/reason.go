@@ -26,6 +26,9 @@ func (c *Change) because(a, b *Side) {
 		if c.Kind == Repriced && c.remeasured() {
 			c.say("%s → %s", c.A[0].Cost.From, c.B[0].Cost.From)
 		}
+		if c.Kind == Repriced {
+			c.work(c.A[0].Cost, c.B[0].Cost)
+		}
 	}
 	if len(c.A) == 1 && len(c.B) == 1 && c.Kind != Rebuilt {
 		c.Reason = append(c.Reason, c.A[0].Fact.differences(c.B[0].Fact)...)
@@ -200,6 +203,18 @@ func (c *Change) rows(a, b *Step) {
 	}
 	if launch != nil {
 		c.say("%s", strings.Join(launch, ", "))
+	}
+}
+
+// work says that a step is thought to do more or less than it was.
+func (c *Change) work(a, b *StepCost) {
+	switch {
+	case a == nil || b == nil:
+		c.say("its cost is known of one side alone")
+	case a.bytes != b.bytes:
+		c.say("bytes moved %d → %d", a.bytes, b.bytes)
+	case a.ops != b.ops:
+		c.say("operations %d → %d", a.ops, b.ops)
 	}
 }
 

@@ -45,13 +45,15 @@ type Report struct {
 
 // A Diff is what differs on one target.
 type Diff struct {
-	Target  string       `json:"target"`
-	Context int          `json:"context"`        // of B
-	Plan    []Setting    `json:"plan,omitempty"` // layers, context and the like
-	Machine []string     `json:"machine,omitempty"`
-	Buckets []BucketDiff `json:"buckets"`
-	Memory  [2]Memory    `json:"memory"`
-	Only    string       `json:"only,omitempty"` // "a" or "b", where the other has no such target
+	Target  string    `json:"target"`
+	Context int       `json:"context"`           // of B
+	Plan    []Setting `json:"plan,omitempty"`    // layers, context and the like
+	Machine []string  `json:"machine,omitempty"` // the speeds that each side reckons with, where they differ
+	// Reckoned are the speeds that both reckon with, where the same step on the same machine costs something else nevertheless.
+	Reckoned string       `json:"reckoned_otherwise,omitempty"`
+	Buckets  []BucketDiff `json:"buckets"`
+	Memory   [2]Memory    `json:"memory"`
+	Only     string       `json:"only,omitempty"` // "a" or "b", where the other has no such target
 }
 
 // A Setting is a fact about a whole plan that differs.
@@ -146,6 +148,8 @@ type StepCost struct {
 	Full      int    `json:"ns_at_context"`
 	From      string `json:"from"`
 	Bound     string `json:"bound"`
+	bytes     int
+	ops       int
 	predicted [2]int // Time and Full by prediction alone; zero: unknown
 }
 

@@ -182,6 +182,9 @@ func (r *Report) machines(w io.Writer, indent string) {
 		if d.Machine != nil {
 			fmt.Fprintf(w, "%s%s is reckoned with %s; before, with %s\n", indent, d.Target, d.Machine[1], d.Machine[0])
 		}
+		if d.Reckoned != "" {
+			fmt.Fprintf(w, "%s%s is reckoned with %s, as before, but otherwise: the cost model has changed (kernels/cost.go)\n", indent, d.Target, d.Reckoned)
+		}
 	}
 }
 
