@@ -2,9 +2,13 @@ package review
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,15 +20,17 @@ import (
 // BudgetName is the budget's file.
 const BudgetName = "hipc.budget.yaml"
 
-// A Budget says what a change may cost. It's a list of rows, each for the models, targets and buckets that its globs match:
-//
-//	budgets:
-//	  - {bucket: decode_1, time: +2%, launches: +0}     # no slower than 2 % more, and no launch more
-//	  - {model: qwen3.6-*, target: gfx1100, bucket: decode_1, time: 6.5ms}
-//	  - {target: gfx1151, memory: 24GiB, spills: +0}
-//
-// A limit with a sign is on the growth, per cent or absolute; one without is on what is there afterwards. Time is that of a replay
-// with an empty context; memory is weights, state and arena together; spills are counted in kernels.txt.
+// BudgetHelp says what a budget is, by an example that is one.
+const BudgetHelp = `# What a change may cost: rows, each for the models, targets and buckets that its globs match. A limit with a sign is on the
+# growth, per cent or absolute; one without is on what is there afterwards. Time is that of a replay with an empty context; memory
+# is weights, state and buffers together; spills are counted in kernels.txt, which only what was compiled has.
+budgets:
+  - {bucket: decode_1, time: +2%, launches: +0}
+  - {model: qwen3.6-*, target: gfx1100, bucket: decode_1, time: 6.5ms}
+  - {target: gfx1151, memory: 24GiB, spills: +0}
+`
+
+// A Budget says what a change may cost, in rows: BudgetHelp.
 type Budget struct {
 	Budgets []Allowance `yaml:"budgets"`
 }
@@ -53,9 +59,18 @@ func ReadBudget(file string) (*Budget, error) {
 	d.KnownFields(true)
 	b := &Budget{}
 	if err := d.Decode(b); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%s is empty: want %s", file, wants["review.Budget"])
+		}
 		text := strings.NewReplacer("yaml: ", "", "unmarshal errors:\n  ", "", " in type review.Allowance", " among model, target, bucket, time, launches, memory, spills",
-			" in type review.Budget", ": want budgets", "\n", " ").Replace(err.Error())
-		return nil, fmt.Errorf("%s: %s", file, text)
+			" in type review.Budget", ": want budgets", "\n  ", "; ").Replace(err.Error())
+		return nil, fmt.Errorf("%s: %s", file, misfit.ReplaceAllStringFunc(text, func(s string) string {
+			m := misfit.FindStringSubmatch(s)
+			return fmt.Sprintf("here is %s, want %s", cmp.Or(kindsOfYAML[m[1]], "a value"), cmp.Or(wants[m[2]], "a value"))
+		}))
+	}
+	if len(b.Budgets) == 0 {
+		return nil, fmt.Errorf("%s has no rows: want %s", file, wants["review.Budget"])
 	}
 	for i, a := range b.Budgets {
 		if err := a.check(); err != nil {
@@ -64,6 +79,17 @@ func ReadBudget(file string) (*Budget, error) {
 	}
 	return b, nil
 }
+
+// misfit is how the library says that a value is of another kind than the field that it is for.
+var (
+	misfit      = regexp.MustCompile("cannot unmarshal !!(\\w+)(?: `[^`]*`)? into ([\\w.\\[\\]]+)")
+	kindsOfYAML = map[string]string{"map": "a mapping", "seq": "a list"}
+	wants       = map[string]string{
+		"review.Budget":      "budgets: and a list of rows (hipc diff --help shows one)",
+		"[]review.Allowance": "a list of rows: - {bucket: decode_1, time: +2%}",
+		"review.Allowance":   "a row: {bucket: decode_1, time: +2%}",
+	}
+)
 
 func (a *Allowance) check() error {
 	limits := 0
@@ -156,14 +182,54 @@ func (b *Budget) Hold(r *Report) {
 			}
 			r.over(a.Memory, sizes, d.Target+": memory", d.Memory[0].Sum(), d.Memory[1].Sum(), 1<<20, "MiB")
 			for _, k := range d.Buckets {
-				if matches(a.Bucket, k.Name) {
-					what := d.Target + ": " + k.Name
+				if !matches(a.Bucket, k.Name) {
+					continue
+				}
+				what := d.Target + ": " + k.Name
+				r.over(a.Launches, counts, what, int64(k.A.Launches), int64(k.B.Launches), 1, "launches")
+				if why := k.untimed(a.Time); why != "" {
+					r.unchecked("%s: time %s isn't checked: %s", what, a.Time, why)
+				} else {
 					r.over(a.Time, times, what, int64(k.A.Time), int64(k.B.Time), 1e6, "ms")
-					r.over(a.Launches, counts, what, int64(k.A.Launches), int64(k.B.Launches), 1, "launches")
-					r.over(a.Spills, counts, what, int64(k.A.Spills), int64(k.B.Spills), 1, "spills")
+				}
+				if x, y, ok := k.spills(a.Spills); !ok {
+					r.unchecked("%s: spills %s isn't checked: what isn't compiled has no kernels.txt, want artifacts or committed plans", d.Target, a.Spills)
+				} else {
+					r.over(a.Spills, counts, what, int64(x), int64(y), 1, "spills")
 				}
 			}
 		}
+	}
+}
+
+// untimed says why a limit on a bucket's time can't be checked, or "".
+func (d *BucketDiff) untimed(text string) string {
+	l, _ := parseLimit(text, times)
+	switch {
+	case text == "":
+	case d.B.Unknown > 0 || l.growth && d.A.Unknown > 0:
+		return "what some launches cost isn't known, for want of a prediction.tsv that speaks of them"
+	case l.growth && d.Unlike:
+		return "some launches are measured on one side alone"
+	}
+	return ""
+}
+
+// spills are those of both sides; ok says that what a limit needs of them is known.
+func (d *BucketDiff) spills(text string) (a, b int, ok bool) {
+	l, _ := parseLimit(text, counts)
+	if d.A.Spills != nil {
+		a = *d.A.Spills
+	}
+	if d.B.Spills != nil {
+		b = *d.B.Spills
+	}
+	return a, b, text == "" || d.B.Spills != nil && (!l.growth || d.A.Spills != nil)
+}
+
+func (r *Report) unchecked(format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); !slices.Contains(r.Unchecked, s) {
+		r.Unchecked = append(r.Unchecked, s)
 	}
 }
 

@@ -83,6 +83,10 @@ type part struct {
 
 func (s *Side) bucket(name string) (*bucket, error) {
 	b := &bucket{side: s}
+	if s.Facts != nil {
+		b.total.Spills = new(int)
+		b.predicted.Spills = b.total.Spills
+	}
 	i := slices.IndexFunc(s.Plan.Buckets, func(k plan.Bucket) bool { return k.Name == name })
 	if i < 0 {
 		return b, nil
@@ -116,10 +120,9 @@ func (s *Side) bucket(name string) (*bucket, error) {
 func (b *bucket) count(s Step, times int, seen map[string]bool) {
 	b.total.count(s.Cost, times)
 	b.predicted.count(s.Cost.prediction(), times)
-	if !seen[s.step.Kernel] {
+	if n := b.total.Spills; n != nil && !seen[s.step.Kernel] {
 		seen[s.step.Kernel] = true
-		b.total.Spills += s.Fact.Spills()
-		b.predicted.Spills = b.total.Spills
+		*n += s.Fact.Spills()
 	}
 }
 

@@ -20,7 +20,10 @@ func (r *Report) Markdown(w io.Writer) {
 	for _, o := range r.Over {
 		say("> - **Over the budget:** %s", escape(o))
 	}
-	if len(r.Over) > 0 {
+	for _, u := range r.Unchecked {
+		say("> - The budget: %s", escape(u))
+	}
+	if len(r.Over)+len(r.Unchecked) > 0 {
 		say("")
 	}
 	say("**%s**", escape(r.Verdict()))

@@ -39,6 +39,8 @@ type Report struct {
 	Targets []*Diff `json:"targets"`
 	// Over are the budget's rows that the change breaks, a sentence each.
 	Over []string `json:"over_budget,omitempty"`
+	// Unchecked are its limits that nothing can be said about.
+	Unchecked []string `json:"budget_unchecked,omitempty"`
 	// Source is the difference of the kernels' sources, where it was asked for.
 	Source string `json:"source,omitempty"`
 }
@@ -91,7 +93,7 @@ type Total struct {
 	Full     int      `json:"ns_at_context"`     // with the longest one
 	From     []string `json:"from,omitempty"`    // how the figures are known: "predicted", "measured 2026-11-23 on …"
 	Unknown  int      `json:"unknown,omitempty"` // launches whose cost nobody has said
-	Spills   int      `json:"spills"`            // of registers, in all kernels of the bucket, each once
+	Spills   *int     `json:"spills,omitempty"`  // of registers, in all kernels of the bucket, each once; nil: nothing is compiled
 }
 
 // A Kind says what a change is.

@@ -191,8 +191,9 @@ func TestBudget(t *testing.T) {
 		}
 		return ReadBudget(file)
 	}
+	none, two := 0, 2
 	r := &Report{Model: "qwen3", Targets: []*Diff{{Target: "gfx1100", Memory: [2]Memory{{Weights: 100 << 20}, {Weights: 103 << 20}},
-		Buckets: []BucketDiff{{Name: "decode_1", A: Total{Launches: 98, Time: 1e6}, B: Total{Launches: 99, Time: 1.03e6, Spills: 2}}}}}}
+		Buckets: []BucketDiff{{Name: "decode_1", A: Total{Launches: 98, Time: 1e6, Spills: &none}, B: Total{Launches: 99, Time: 1.03e6, Spills: &two}}}}}}
 	for row, want := range map[string]string{
 		"{bucket: decode_1, time: +2%}":                "gfx1100: decode_1 1 → 1.03 ms, the budget allows +2%",
 		"{bucket: decode_1, time: +3%}":                "",
@@ -226,10 +227,64 @@ func TestBudget(t *testing.T) {
 		"budgets:\n  - {bucket: '[', time: +1%}\n":      "syntax error in pattern",
 		"budgets:\n  - {tme: +1%}\n":                    "line 2: field tme not found among model, ",
 		"budgets:\n  - {bucket: decode_2, time: +1%}\n": "no bucket is called decode_2: there are decode_1, ",
-		"budgets: [\n":                                  "hipc.budget.yaml",
+		"budgets: [\n":                                  "hipc.budget.yaml: line 1: did not find",
+		"":                                              "is empty: want budgets: and a list of rows (hipc diff --help shows one)",
+		"# later\n":                                     "is empty: want budgets: ",
+		"budgets:\n":                                    "has no rows: want budgets: ",
+		"budgets:\n  bucket: decode_1\n":                "line 2: here is a mapping, want a list of rows: - {bucket: decode_1, time: +2%}",
+		"budgets:\n  - decode_1\n":                      "line 2: here is a value, want a row: {bucket: ",
+		"budgets:\n  - {time: [1ms], spills: {a: 1}}\n": "line 2: here is a list, want a value; line 2: here is a mapping, want a value",
+		"- {bucket: decode_1}\n":                        "line 1: here is a list, want budgets: and a list of rows",
 	} {
 		if _, err := read(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestBudgetExamples: the examples that are shown are budgets.
+func TestBudgetExamples(t *testing.T) {
+	file := filepath.Join(t.TempDir(), BudgetName)
+	if err := os.WriteFile(file, []byte(BudgetHelp), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{file, filepath.Join("../examples/review", BudgetName)} {
+		if b, err := ReadBudget(f); err != nil || len(b.Budgets) < 3 {
+			t.Errorf("%s: %v, %v", f, b, err)
+		}
+	}
+}
+
+// TestUnchecked: a limit on what nobody knows is named, neither kept nor broken.
+func TestUnchecked(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		row        Allowance
+		edit       func(a, b *Side)
+		want, over string
+	}{
+		{"both compiled", Allowance{Spills: "+0"}, func(a, b *Side) { a.Facts, b.Facts = Facts{}, Facts{"mul": {"vspill": 3}} }, "", "t: decode_1 0 → 3 spills, the budget allows +0"},
+		{"texts", Allowance{Spills: "+0"}, func(a, b *Side) {}, "t: spills +0 isn't checked: what isn't compiled has no kernels.txt", ""},
+		{"a text and an artifact", Allowance{Spills: "+0"}, func(a, b *Side) { b.Facts = Facts{} }, "t: spills +0 isn't checked", ""},
+		{"all that is wanted", Allowance{Spills: "2"}, func(a, b *Side) { b.Facts = Facts{"mul": {"vspill": 3}} }, "", "spills, the budget allows 2"},
+		{"no prediction", Allowance{Time: "+2%"}, func(a, b *Side) { a.Costs = nil }, "t: decode_1: time +2% isn't checked: what some launches cost isn't known", ""},
+		{"no prediction of what was", Allowance{Time: "1ns"}, func(a, b *Side) { a.Costs = nil }, "", "the budget allows 1ns"},
+		{"measured on one side", Allowance{Time: "+2%"}, func(a, b *Side) { a.Costs.Steps[0].From = "measured" }, "t: decode_1: time +2% isn't checked: some launches are measured on one side alone", ""},
+	} {
+		a, b := side(1, "layer 0: mul/q<h@wq"), side(1, "layer 0: mul<2>/q<h@wq")
+		c.edit(a, b)
+		d, _ := changes(t, a, b)
+		r := &Report{Model: "m", Targets: []*Diff{d}}
+		(&Budget{[]Allowance{c.row}}).Hold(r)
+		var text, comment strings.Builder
+		r.Text(&text, "")
+		r.Markdown(&comment)
+		said, over := strings.Join(r.Unchecked, "; "), strings.Join(r.Over, "; ")
+		if (said == "") != (c.want == "") || !strings.Contains(said, c.want) || (over == "") != (c.over == "") || !strings.Contains(over, c.over) {
+			t.Errorf("%s: not checked %q, over %q; want %q, %q", c.name, said, over, c.want, c.over)
+		}
+		if said != "" && (!strings.Contains(text.String(), "the budget: "+said+"\n") || !strings.Contains(comment.String(), "> - The budget: ")) {
+			t.Errorf("%s: nobody is told:\n%s\n%s", c.name, text.String(), comment.String())
 		}
 	}
 }

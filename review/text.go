@@ -172,6 +172,11 @@ func (r *Report) Text(w io.Writer, bucket string) {
 	for _, o := range r.Over {
 		fmt.Fprintf(w, "over the budget: %s\n", o)
 	}
+	if !r.Same() {
+		for _, u := range r.Unchecked {
+			fmt.Fprintf(w, "the budget: %s\n", u)
+		}
+	}
 	if r.Source != "" {
 		fmt.Fprint(w, "\n"+r.Source)
 	}

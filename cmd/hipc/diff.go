@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"hipc/review"
@@ -34,7 +35,9 @@ figures) compare artifacts or committed plans that the two versions of hipc have
 
 Times are predicted from the target's row in the table of machines unless it says measured: where kernels/TARGET.tsv has the kernel.
 
-With --detailed-exitcode: 0 nothing differs, 2 something does, 3 it's over the budget in hipc.budget.yaml, 1 an error.`,
+With --detailed-exitcode: 0 nothing differs, 2 something does, 3 it's over the budget, 1 an error. A budget is a file, hipc.budget.yaml:
+
+` + indent(review.BudgetHelp),
 		Example: `  hipc diff HEAD:models/llama.yaml models/llama.yaml
   hipc diff main:models/plans/llama models/plans/llama --markdown
   hipc diff out/before out/after --source
@@ -68,6 +71,11 @@ With --detailed-exitcode: 0 nothing differs, 2 something does, 3 it's over the b
 	f.IntVar(&o.Compile.Context, "context", 0, "of model texts: longest context in tokens")
 	f.StringVar(&fuse, "fuse", "on", "of model texts: as for compile")
 	return c
+}
+
+// indent sets an example apart from what stands around it.
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
 }
 
 func diff(out, aside io.Writer, args []string, o review.Options, fuse, budget, bucket string, markdown, asJSON bool) error {
