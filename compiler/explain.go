@@ -1,7 +1,9 @@
 package compiler
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,7 +124,7 @@ func reopen(opts Options) (*compilation, *plan.Plan, error) {
 			return nil, nil, fmt.Errorf("%s: %w", filepath.Join(opts.Model, planFile), err)
 		}
 	}
-	if opts.Target == "cpu" || opts.Target == "" {
+	if opts.Target == "" {
 		opts.Target = p.Target
 	}
 	c, err := start(opts)
@@ -131,6 +133,9 @@ func reopen(opts Options) (*compilation, *plan.Plan, error) {
 	}
 	file := filepath.Join(opts.Model, graphFile)
 	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) { // a plan that was committed
+		return nil, nil, fmt.Errorf("%s has a plan but no %s to plan again: want a whole artifact, or the model text", opts.Model, graphFile)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

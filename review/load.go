@@ -1,8 +1,12 @@
 package review
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,6 +45,33 @@ func open(spec string) (*opened, error) {
 		return nil, fmt.Errorf("%s: %w", spec, err)
 	}
 	return o, nil
+}
+
+// Folder is where the artifact is that dir names: dir itself or, where it holds one for each of several targets, that of the one that is asked for.
+func Folder(dir, target string) (string, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%s: no such file or folder", dir)
+	case err != nil:
+		return "", err
+	case !info.IsDir():
+		return "", fmt.Errorf("%s is a file: want an artifact, a folder that hipc compile has written", dir)
+	}
+	o, err := open(dir)
+	switch {
+	case err != nil:
+		return "", err
+	case o.dirs[0] == "":
+		return dir, nil
+	case target == "" && len(o.dirs) > 1:
+		return "", fmt.Errorf("%s has an artifact in each of %s: want one of these folders, or its --target", dir, list(o.dirs))
+	case target != "" && !slices.Contains(o.dirs, target):
+		return "", fmt.Errorf("%s has an artifact in %s, none for %s", dir, list(o.dirs), target)
+	case target == "":
+		target = o.dirs[0]
+	}
+	return filepath.Join(dir, target), nil
 }
 
 // artifacts reads those of the given targets; of all if there are none.

@@ -31,7 +31,7 @@ func TestHelp(t *testing.T) {
 // for what it names.
 func TestCommandLine(t *testing.T) {
 	place := t.TempDir()
-	const llama = "../models/llama.yaml"
+	const llama, plans = "../models/llama.yaml", "../models/plans/llama"
 	for _, c := range []struct {
 		args string
 		code int
@@ -72,7 +72,14 @@ func TestCommandLine(t *testing.T) {
 		{"hipc fmt -w", 2, "fmt -w without a file"},
 		{"hipc fmt none.yaml", 1, "none.yaml: no such file"},
 		{"hipc lint", 2, "lint takes model texts"},
-		{"hipc inspect " + place, 1, "manifest.json"},
+		{"hipc inspect " + place, 1, "neither it nor a folder in it has a plan.go"},
+		{"hipc inspect none", 1, "none: no such file or folder"},
+		{"hipc inspect " + llama, 1, "models/llama.yaml is a file: want an artifact"},
+		{"hipc inspect " + plans, 1, "has an artifact in each of gfx1100, gfx1151, sm_90: want one of these folders, or its --target"},
+		{"hipc inspect --target sm_90 " + plans, 1, "models/plans/llama/sm_90 has no manifest.json: want an artifact"},
+		{"hipc explain " + plans, 1, "has an artifact in each of gfx1100, gfx1151, sm_90: want one of these folders, or its --target"},
+		{"hipc explain --target cpu " + plans, 1, "has an artifact in gfx1100, gfx1151, sm_90, none for cpu"},
+		{"hipc explain --target sm_90 " + plans, 1, "models/plans/llama/sm_90 has a plan but no graph.txt to plan again"},
 		{"hipc doctor twice", 0, "twice"},
 		{"hiprun", 2, "accepts 1 arg(s), received 0"},
 		{"hiprun " + place + " -p a", 1, "has no manifest.json: is it a folder that hipc compile has written?"},

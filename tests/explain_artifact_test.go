@@ -26,7 +26,7 @@ func TestExplainArtifact(t *testing.T) {
 	if got.Fuse != "-swiglu" || got.LaunchesPerToken != want.LaunchesPerToken || got.Note != "" {
 		t.Errorf("--fuse=%s, %d launches, %q; the text has --fuse=%s, %d", got.Fuse, got.LaunchesPerToken, got.Note, want.Fuse, want.LaunchesPerToken)
 	}
-	for _, other := range []compiler.Options{{Model: dir, NoFuse: true}, {Model: dir, Target: "gfx1151"}} {
+	for _, other := range []compiler.Options{{Model: dir, NoFuse: true}, {Model: dir, Target: "gfx1151"}, {Model: dir, Target: "cpu"}} {
 		got, err := compiler.Explain(other)
 		if err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"hipc/compiler"
 	"hipc/explain"
+	"hipc/review"
 )
 
 func explainCommand() *cobra.Command {
@@ -25,6 +26,7 @@ where kernels/TARGET.tsv has the kernel.`,
 		Example: `  hipc explain models/qwen3.6-35b-a3b.yaml --target gfx1100
   hipc explain out/smollm2 --bucket prefill_512
   hipc explain models/llama.yaml --target gfx1151 --html llama.html
+  hipc explain out/llama --target gfx1151
   hipc explain out/smollm2 --json`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -34,6 +36,14 @@ where kernels/TARGET.tsv has the kernel.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Model = args[0]
+			if info, err := os.Stat(o.Model); err == nil && info.IsDir() {
+				if !c.Flags().Changed("target") {
+					o.Target = ""
+				}
+				if o.Model, err = review.Folder(o.Model, o.Target); err != nil {
+					return err
+				}
+			}
 			if err := o.SetFuse(fuse); err != nil {
 				return usage{err}
 			}
@@ -58,7 +68,7 @@ where kernels/TARGET.tsv has the kernel.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.Weights, "weights", "", "checkpoint, as for compile")
-	f.StringVar(&o.Target, "target", "cpu", "target")
+	f.StringVar(&o.Target, "target", "cpu", "target (default the artifact's); of a folder with code for several, which")
 	f.StringToStringVar(&o.Set, "set", nil, "NAME=VALUE: override a dim or a real")
 	f.IntVar(&o.Context, "context", 0, "longest context in tokens")
 	f.StringVar(&fuse, "fuse", "on", "as for compile")

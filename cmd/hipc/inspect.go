@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -9,27 +11,39 @@ import (
 	"github.com/spf13/cobra"
 	"hipc/codegen"
 	"hipc/explain"
+	"hipc/review"
 	"hipc/runtime/plan"
 )
 
 func inspectCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "inspect DIR",
-		Short:   "check an artifact and show what it holds",
-		Long:    `inspect checks every member of an artifact against its digest, reads the plan, and shows steps, memory and weights.`,
-		Example: `  hipc inspect out/smollm2`,
+	var target string
+	c := &cobra.Command{
+		Use:   "inspect DIR",
+		Short: "check an artifact and show what it holds",
+		Long:  `inspect checks every member of an artifact against its digest, reads the plan, and shows steps, memory and weights.`,
+		Example: `  hipc inspect out/smollm2
+  hipc inspect out/llama --target gfx1151`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage{fmt.Errorf("inspect takes one artifact, not %d: hipc inspect DIR", len(args))}
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return inspect(args[0]) },
+		RunE: func(c *cobra.Command, args []string) error { return inspect(args[0], target) },
 	}
+	c.Flags().StringVar(&target, "target", "", "of a folder with code for several targets, which")
+	return c
 }
 
-func inspect(dir string) error {
+func inspect(dir, target string) error {
+	dir, err := review.Folder(dir, target)
+	if err != nil {
+		return err
+	}
 	data, err := os.ReadFile(filepath.Join(dir, plan.ManifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s has no %s: want an artifact, a folder that hipc compile has written", dir, plan.ManifestName)
+	}
 	if err != nil {
 		return err
 	}
@@ -53,6 +67,9 @@ func inspect(dir string) error {
 	}
 	if p, err = p.Unfold(); err != nil {
 		return fmt.Errorf("plan.go: %w", err)
+	}
+	if target != "" && target != p.Target {
+		return fmt.Errorf("%s is compiled for %s, not for %s", dir, p.Target, target)
 	}
 	fmt.Printf("%s for %s: %d layers, vocabulary %d, context %d, KV %s\n\n", p.Model, p.Target, p.Layers, p.Vocab, p.Context, p.KV)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
