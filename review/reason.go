@@ -72,7 +72,7 @@ func (c *Change) rules(a, b *Side) {
 }
 
 func saves(u plan.RuleUse) string {
-	if u.Time <= 0 {
+	if u.Time < 50 { // would be said to be 0.0 µs
 		return ""
 	}
 	if u.Count > 1 {
@@ -135,7 +135,7 @@ func (s *Side) useAt(list []Step, rule string) (plan.RuleUse, bool) {
 // shared says that steps share a launch that did not, or the reverse.
 func (c *Change) shared() {
 	siblings := func(list []Step) int {
-		n := 0
+		n := 1 // a step alone has none
 		for _, s := range list {
 			n = max(n, strings.Count(s.Op, " | ")+1)
 		}

@@ -118,7 +118,7 @@ func (d *Diff) bucket(name string) *BucketDiff {
 	return nil
 }
 
-// perTarget joins what each target says, once if they agree; those that say nothing are left out.
+// perTarget joins what each target says, once if they agree; those that say nothing are left out. Between lists stands a semicolon.
 func (r *Report) perTarget(f func(d *Diff) string) string {
 	var said, out []string
 	for _, d := range r.both() {
@@ -130,6 +130,9 @@ func (r *Report) perTarget(f func(d *Diff) string) string {
 	}
 	if len(slices.Compact(slices.Clone(said))) == 1 {
 		return said[0]
+	}
+	if slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, ", ") }) {
+		return strings.Join(out, "; ")
 	}
 	return strings.Join(out, ", ")
 }
