@@ -15,7 +15,7 @@ type Finding struct {
 	Found   bool   // a target: it can be compiled here, or needs no compiler
 	Path    string // of a program or library
 	Version string // of a program; of a target, its compiler
-	Runs    bool   // a target: its object can be run here
+	Runs    bool   // a target: its object can be run here. Of a GPU only its driver can say so, which hipc doesn't open
 	Note    string // what it is for; what to do where something is missing
 }
 
@@ -48,8 +48,8 @@ var libraries = []struct{ name, device, note string }{
 	{"libamdhip64.so", "hip", "runs on AMD GPUs"}, {"libcuda.so.1", "cuda", "runs on NVIDIA GPUs"},
 }
 
-// Doctor looks at this machine: compilers and other programs, drivers' libraries, and which targets that lets one compile
-// and run. It starts the programs to ask for their versions, and opens no library.
+// Doctor looks at this machine: compilers and other programs, drivers' libraries, and which targets that lets one compile, and run on
+// the processor. It starts the programs to ask for their versions, and opens no library: which cards there are, hiprun devices says.
 func Doctor() []Finding {
 	ctx := context.Background()
 	var list []Finding
@@ -93,9 +93,14 @@ func (t *Target) finding(ctx context.Context) Finding {
 		}
 	}
 	for _, l := range libraries {
-		if l.device == t.Device && findLibrary(l.name) == "" {
-			f.Runs = false
+		if l.device != t.Device {
+			continue
+		}
+		f.Runs = false
+		if findLibrary(l.name) == "" {
 			notes = append(notes, "no "+l.name+" is here")
+		} else {
+			notes = append(notes, l.name+" is here: hiprun devices says whether a card fits")
 		}
 	}
 	if missing := t.Missing(); len(missing) > 0 {

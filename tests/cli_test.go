@@ -12,7 +12,7 @@ import (
 
 // TestHelp: every command shows how it's used.
 func TestHelp(t *testing.T) {
-	for _, c := range []string{"hipc", "hipc compile", "hipc inspect", "hipc explain", "hipc diff", "hipc fmt", "hipc lint", "hipc doctor", "hiprun", "hiprun bench", "hiprun eval", "hiprun logits", "hiprun profile", "hiprun verify"} {
+	for _, c := range []string{"hipc", "hipc compile", "hipc inspect", "hipc explain", "hipc diff", "hipc fmt", "hipc lint", "hipc doctor", "hiprun", "hiprun bench", "hiprun devices", "hiprun eval", "hiprun logits", "hiprun profile", "hiprun verify"} {
 		words := strings.Fields(c)
 		got := runProgram(t, nil, words[0], append(words[1:], "--help")...)
 		_, examples, ok := strings.Cut(got.out, "Examples:\n")

@@ -3,6 +3,7 @@ package tests
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -85,5 +86,24 @@ func TestHIPTrouble(t *testing.T) {
 				t.Errorf("exit %d, %q; want exit %d and one line with %q", got.code, got.err, c.code, c.want)
 			}
 		})
+	}
+}
+
+// TestDevices: hiprun devices opens the driver and says what it shows; hipc doctor, which doesn't, promises nothing of cards.
+func TestDevices(t *testing.T) {
+	env := standinEnv(t)
+	for cards, want := range map[string]string{
+		"HIPSTANDIN_CARDS=none":            `(?m)^hip +no AMD card: the driver is there and sees none `,
+		"HIPSTANDIN_VERSION=50221153":      `(?m)^hip .* is of HIP 5\.2, want HIP 6 to 7`,
+		"HIPSTANDIN_CARDS=gfx1101,gfx1100": `(?m)^hip +Stand-in GFX1101 +runs gfx1101\nhip +Stand-in GFX1100 +runs gfx1100\n(cuda .*\n)+cpu .* runs cpu_v`,
+	} {
+		got := runProgram(t, append(env[:1:1], cards), "hiprun", "devices")
+		if got.code != 0 || got.err != "" || !regexp.MustCompile(want).MatchString(got.out) {
+			t.Errorf("%s: exit %d, %s%s; want %s", cards, got.code, got.out, got.err, want)
+		}
+		got = runProgram(t, append(env[:1:1], cards), "hipc", "doctor")
+		if !regexp.MustCompile(`(?m)^target +gfx1100 +(compiles here|no) .*libamdhip64\.so is here: hiprun devices says`).MatchString(got.out) {
+			t.Errorf("%s: hipc doctor says\n%s", cards, got.out)
+		}
 	}
 }

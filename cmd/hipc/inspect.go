@@ -103,7 +103,7 @@ func inspect(dir, target string) error {
 func doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "doctor",
-		Short:   "say which compilers, libraries and devices are here, and what that allows",
+		Short:   "say which compilers and drivers are here, and for which targets one can compile",
 		Example: `  hipc doctor`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, args []string) error {

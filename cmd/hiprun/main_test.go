@@ -125,6 +125,7 @@ func TestErrors(t *testing.T) {
 		{dir + " -p a --top-p 2", 1, "top-p is 2, want 0 to 1"},
 		{dir + " -p a --temp -1", 1, "temperature is -1"},
 		{"bench", 2, "accepts 1 arg"},
+		{"devices " + dir, 2, "unknown command"},
 		{"bench " + dir + " -p 65 -n 1", 1, "65 tokens are more than the context of 64"},
 		{"bench " + dir + " -p 1 -r 0", 1, "0 repetitions"},
 		{"eval " + dir, 2, "want --text FILE"},
@@ -157,7 +158,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, cmd := range []string{"", "bench", "eval", "logits", "profile"} {
+	for _, cmd := range []string{"", "bench", "devices", "eval", "logits", "profile"} {
 		code, out, errs := hiprun(t, "", append(strings.Fields(cmd), "--help")...)
 		if code != 0 || errs != "" || !strings.Contains(out, "Examples:") || !strings.Contains(out, "  hiprun "+cmd) {
 			t.Errorf("hiprun %s --help: exit %d, %s", cmd, code, errs)

@@ -59,7 +59,7 @@ Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 trouble with the device or its
 	f.Uint64Var(&o.params.Seed, "seed", 0, "of what is drawn; default: another one each time")
 	o.machine.flags(cmd)
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.AddCommand(benchCommand(), evalCommand(), logitsCommand(), profileCommand(), verifyCommand())
+	cmd.AddCommand(benchCommand(), devicesCommand(), evalCommand(), logitsCommand(), profileCommand(), verifyCommand())
 	return cmd
 }
 

@@ -60,3 +60,38 @@ func (d *Device) opens() bool { return d.open != nil }
 func (o Options) card(target string) gpu.Options {
 	return gpu.Options{Target: target, Force: o.Force, Eager: o.Eager, Timeout: o.Timeout}
 }
+
+// A Found is a device that is here, or what is in the way of one.
+type Found struct {
+	Device, Name string
+	Targets      []string // whose code it runs
+	Err          error
+}
+
+// Here lists the devices of all kinds.
+func Here() (list []Found) {
+	for i := range Devices {
+		d := &Devices[i]
+		switch {
+		case d.cards != nil:
+			cards, err := d.cards()
+			if err != nil {
+				list = append(list, Found{Device: d.Name, Err: err})
+			}
+			for _, c := range cards {
+				list = append(list, Found{Device: d.Name, Name: c.Name, Targets: []string{c.Target}})
+			}
+		case d.open != nil:
+			f := Found{Device: d.Name}
+			var x runtime.Device
+			if x, f.Err = d.open(Options{}, ""); f.Err == nil {
+				info := x.Info()
+				f.Name, f.Targets, f.Err = info.Name, info.Targets, x.Close()
+			}
+			list = append(list, f)
+		default:
+			list = append(list, Found{Device: d.Name, Name: d.About, Targets: []string{"any target"}})
+		}
+	}
+	return list
+}
