@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"hipc/kernels/times"
 	"hipc/runtime"
+	"hipc/runtime/engine"
 )
 
 func profileCommand() *cobra.Command {
@@ -34,7 +36,8 @@ On a GPU each launch stands between two events, which cost something: as much is
 their sum the time of a token's graph.
 
 --compare shows the prediction that the artifact was written with beside each kernel, and fails where the median
-error of the launches is above --within. --update puts the times into a table for hipc: kernels/TARGET.tsv.`,
+error of the launches is above --within. --update puts the times into a table for hipc: kernels/TARGET.tsv. Neither is
+for the simulator and the reference.`,
 		Example: `  hiprun profile out/smollm2
   hiprun profile out/smollm2 --at 1000 --threads 1
   hiprun profile out/smollm2 --compare --within 25
@@ -43,7 +46,17 @@ error of the launches is above --within. --update puts the times into a table fo
 			if repeat < 1 || repeat > 10000 || at < 0 || within < 0 {
 				return usageError{fmt.Errorf("-r %d --at %d --within %g: want at least one repetition, a position of 0 or more, and an error of 0 or more", repeat, at, within)}
 			}
-			llm, a, err := m.open(words[0])
+			if d, ok := engine.DeviceNamed(m.device); ok && d.StandsIn() && (compare || update != "") {
+				return usageError{fmt.Errorf("--device %s: its times are no measurement; --compare and --update want the device that the code is for", m.device)}
+			}
+			a, err := m.artifact(words[0])
+			if err != nil {
+				return err
+			}
+			if own := a.Plan.Target + ".tsv"; update != "" && filepath.Base(update) != own {
+				return usageError{fmt.Errorf("--update %s: these are times of %s: want a file %s", update, a.Plan.Target, own)}
+			}
+			llm, err := m.model(a)
 			if err != nil {
 				return err
 			}

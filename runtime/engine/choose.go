@@ -42,7 +42,7 @@ func Find(dir, device, target string) (a *runtime.Artifact, said []string, err e
 	}
 	for i := range Devices {
 		d := &Devices[i]
-		if device == "" && d.standsIn() || device != "" && device != d.Name {
+		if device == "" && d.StandsIn() || device != "" && device != d.Name {
 			continue
 		}
 		var some []*runtime.Artifact

@@ -52,8 +52,8 @@ func DeviceNames(which func(*Device) bool) (names []string) {
 // Runs says whether it can run a plan.
 func (d *Device) Runs(p *plan.Plan) bool { return d.Code == "" || d.Code == p.Device }
 
-// standsIn says that plans are for another device.
-func (d *Device) standsIn() bool { return d.Code != d.Name }
+// StandsIn says that plans are for another device.
+func (d *Device) StandsIn() bool { return d.Code != d.Name }
 
 func (d *Device) opens() bool { return d.open != nil }
 
