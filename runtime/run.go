@@ -183,6 +183,9 @@ func (m *Model) Vocab() int { return m.Plan.Vocab }
 // Memory is what the model has taken.
 func (m *Model) Memory() Memory { return m.Need(m.context) }
 
+// Device is what the model runs on, for whoever knows what else a device of its kind can tell.
+func (m *Model) Device() Device { return m.device }
+
 // Info tells of the device.
 func (m *Model) Info() Info { return m.device.Info() }
 

@@ -42,7 +42,7 @@ var arrows = map[string][]string{
 	"runtime/chat":        {"runtime", "runtime/engine", "runtime/text"},
 	"runtime/reference":   {"ir", "ir/syntax", "runtime", "runtime/plan", "runtime/weights"},
 	"cmd/hipc":            {"codegen", "compiler", "explain", "ir/syntax", "review", "runtime/plan"},
-	"cmd/hiprun":          {"kernels/checks", "kernels/times", "runtime", "runtime/chat", "runtime/engine", "runtime/reference", "runtime/weights"},
+	"cmd/hiprun":          {"kernels/checks", "kernels/times", "runtime", "runtime/chat", "runtime/engine", "runtime/reference", "runtime/sim", "runtime/weights"},
 }
 
 func TestImports(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"hipc/kernels/times"
 	"hipc/runtime"
 	"hipc/runtime/engine"
+	"hipc/runtime/sim"
 )
 
 func profileCommand() *cobra.Command {
@@ -37,11 +38,14 @@ their sum the time of a token's graph.
 
 --compare shows the prediction that the artifact was written with beside each kernel, and fails where the median
 error of the launches is above --within. --update puts the times into a table for hipc: kernels/TARGET.tsv. Neither is
-for the simulator and the reference.`,
+for the simulator and the reference.
+
+--device sim counts one token instead: instructions by class, and bytes.`,
 		Example: `  hiprun profile out/smollm2
   hiprun profile out/smollm2 --at 1000 --threads 1
   hiprun profile out/smollm2 --compare --within 25
-  hiprun profile out/smollm2 --update kernels/cpu_v4.tsv`,
+  hiprun profile out/smollm2 --update kernels/cpu_v4.tsv
+  hiprun profile out/llama --device sim`,
 		RunE: func(cmd *cobra.Command, words []string) (err error) {
 			if repeat < 1 || repeat > 10000 || at < 0 || within < 0 {
 				return usageError{fmt.Errorf("-r %d --at %d --within %g: want at least one repetition, a position of 0 or more, and an error of 0 or more", repeat, at, within)}
@@ -67,6 +71,13 @@ for the simulator and the reference.`,
 			}
 			if err := model.Feed(cmd.Context(), make([]int32, at)); err != nil {
 				return err
+			}
+			if simulated, ok := model.Device().(*sim.Device); ok {
+				list, err := counts(model, simulated)
+				if err != nil {
+					return err
+				}
+				return printCounts(cmd.OutOrStdout(), a, list, at, asJSON)
 			}
 			p, err := model.Profile(cmd.Context(), repeat)
 			if err != nil {
