@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +39,7 @@ func Find(dir, device, target string) (a *runtime.Artifact, said []string, err e
 		}
 		return all[i], nil, nil
 	}
+	var lacking []string // why what there is code for isn't run, also where that goes without saying
 	for i := range Devices {
 		d := &Devices[i]
 		if device == "" && d.StandsIn() || device != "" && device != d.Name {
@@ -59,19 +59,29 @@ func Find(dir, device, target string) (a *runtime.Artifact, said []string, err e
 			}
 			return d.best(some), said, nil
 		default:
-			a, why := matching(some, d.cards)
+			a, why, expected := matching(some, d.cards)
 			if a != nil {
 				return a, said, nil
 			}
-			if why != "" {
+			if lacking = append(lacking, why); !expected {
 				said = append(said, why)
 			}
 		}
 	}
-	if len(said) == 0 {
-		said = []string{"no device is here that it was compiled for"}
+	why := strings.Join(lacking, "; ")
+	if why == "" {
+		why = "none that " + device + " runs"
 	}
-	return nil, nil, &runtime.DeviceError{Err: fmt.Errorf("%s has code for %s: %s (compile the model with --target cpu too)", dir, strings.Join(targets, ", "), strings.Join(said, "; "))}
+	remedy := ": compile the model with --target cpu too"
+	if strings.Contains(why, "--target cpu") { // as a driver says that doesn't fit
+		remedy = ""
+	}
+	if device != "" {
+		if other, _, err := Find(dir, "", ""); err == nil {
+			remedy = fmt.Sprintf(": without --device %s that for %s is run", device, other.Plan.Target)
+		}
+	}
+	return nil, nil, &runtime.DeviceError{Err: fmt.Errorf("%s has code for %s, but %s", dir, strings.Join(targets, ", "), why+remedy)}
 }
 
 // several opens the artifacts in dir's folders that are named after their targets, as hipc compile names them; none if dir is one itself.
@@ -109,20 +119,21 @@ func lacks(dir, target string, has []string) error {
 }
 
 // matching finds the first artifact that is for exactly one of the cards, or says why there is none. That there is no card, or no driver,
-// needs no words.
-func matching(some []*runtime.Artifact, list func() ([]gpu.Card, error)) (*runtime.Artifact, string) {
+// is expected: where another device is taken, it needs no words.
+func matching(some []*runtime.Artifact, list func() ([]gpu.Card, error)) (a *runtime.Artifact, why string, expected bool) {
 	found, err := list()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ""
+	var none *gpu.Absent
+	if errors.As(err, &none) {
+		return nil, none.What, true
 	}
 	if err != nil {
-		return nil, err.Error()
+		return nil, err.Error(), false
 	}
 	var targets, names []string
 	for _, c := range found {
 		for _, a := range some {
 			if a.Plan.Target == c.Target {
-				return a, ""
+				return a, "", false
 			}
 		}
 		names = append(names, c.String())
@@ -136,7 +147,7 @@ func matching(some []*runtime.Artifact, list func() ([]gpu.Card, error)) (*runti
 			}
 		}
 	}
-	return nil, fmt.Sprintf("%s isn't %s%s", strings.Join(names, ", "), strings.Join(targets, " or "), near)
+	return nil, fmt.Sprintf("%s isn't %s%s", strings.Join(names, ", "), strings.Join(targets, " or "), near), false
 }
 
 // best is the one of several that this machine's device runs best.

@@ -3,7 +3,6 @@ package gpu
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
 	"strings"
 	"sync"
 	"unsafe"
@@ -151,7 +150,7 @@ func (d *Driver) open() (*Library, error) {
 	case why != "":
 		return nil, &runtime.DeviceError{Err: fmt.Errorf("the %s driver can't be opened: %s", d.Vendor, why)}
 	}
-	return nil, &runtime.DeviceError{Err: &absent{fmt.Sprintf("no %s driver: %s isn't there; install the driver, or compile the model with --target cpu", d.Vendor, d.Libraries[0])}}
+	return nil, &runtime.DeviceError{Err: &Absent{fmt.Sprintf("no %s driver: %s isn't there", d.Vendor, d.Libraries[0]), "; install the driver, or compile the model with --target cpu"}}
 }
 
 // bindAll finds the common calls.
@@ -164,11 +163,10 @@ func (l *Library) bindAll() (err error) {
 	return nil
 }
 
-// absent is the error of a machine that has no driver or no card: it is an fs.ErrNotExist.
-type absent struct{ text string }
+// Absent is the error of a machine that has no driver or no card.
+type Absent struct{ What, Remedy string }
 
-func (e *absent) Error() string        { return e.text }
-func (e *absent) Is(target error) bool { return target == fs.ErrNotExist }
+func (e *Absent) Error() string { return e.What + e.Remedy }
 
 // Find finds a call that only this vendor has.
 func (l *Library) Find(symbol string) (Proc, error) {
@@ -182,7 +180,7 @@ func (l *Library) Find(symbol string) (Proc, error) {
 // cards initialises the library and lists the cards. That there is none is an error.
 func (l *Library) cards() ([]Card, error) {
 	if status := int32(l.Result(l.procs[Init], 0)); status == statusNoDevice || status == statusBadDevice {
-		return nil, &runtime.DeviceError{Err: &absent{fmt.Sprintf("no %s card: the driver is there and sees none (%v)", l.Vendor, l.failure(l.procs[Init], status))}}
+		return nil, &runtime.DeviceError{Err: &Absent{What: fmt.Sprintf("no %s card: the driver is there and sees none (%v)", l.Vendor, l.failure(l.procs[Init], status))}}
 	} else if status != 0 {
 		return nil, l.failure(l.procs[Init], status)
 	}
@@ -191,7 +189,7 @@ func (l *Library) cards() ([]Card, error) {
 		return nil, err
 	}
 	if n < 1 {
-		return nil, &runtime.DeviceError{Err: &absent{fmt.Sprintf("no %s card: the driver is there and sees none", l.Vendor)}}
+		return nil, &runtime.DeviceError{Err: &Absent{What: fmt.Sprintf("no %s card: the driver is there and sees none", l.Vendor)}}
 	}
 	return l.Cards(l, int(n))
 }
