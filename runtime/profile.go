@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -78,6 +79,9 @@ type Profile struct {
 // Profile times each launch of repeat tokens after one that isn't counted. On a device that replays a graph, what the events around the launches
 // cost is taken off: the same of each launch, as much as makes their sum the time of a token without events.
 func (m *Model) Profile(ctx context.Context, repeat int) (*Profile, error) {
+	if err := m.room(make([]int32, 2)); err != nil { // one that is timed, and the one before it
+		return nil, fmt.Errorf("a token is timed behind another: %w", err)
+	}
 	p := &Profile{}
 	var prediction *plan.Prediction
 	if m.Has(plan.PredictionName) {
@@ -139,13 +143,10 @@ func (m *Model) Profile(ctx context.Context, repeat int) (*Profile, error) {
 	return p, nil
 }
 
-// token is how long one token takes of some that follow the sequence, as many as there is room for, n at most. They aren't kept, but a state
+// token is how long one token takes of some that follow the sequence, as many as there is room for (Profile has asked), n at most. They aren't kept, but a state
 // that can't be rolled back has them.
 func (m *Model) token(n int) (time.Duration, error) {
 	n = min(n, m.context-len(m.ids)-1)
-	if n < 1 {
-		return 0, m.room(make([]int32, m.context))
-	}
 	begun, done := time.Time{}, 0
 	ids := m.ids
 	err := m.Decode(0, n+1, false, func(int32) bool {

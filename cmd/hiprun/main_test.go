@@ -148,7 +148,9 @@ func TestErrors(t *testing.T) {
 		{"bench " + dir + " --weights noise:1", 2, "want random: and a seed"},
 		{"bench " + dir + " --weights random:-1", 2, "want random: and a seed"},
 		{"bench " + dir + " --graph maybe", 2, "--graph maybe: want on or off"},
-		{"profile " + dir + " --at 64", 1, "more than the context"},
+		{"profile " + dir + " --at 63", 1, "a token is timed behind another: 65 tokens are more than the context of 64: it is the longest"},
+		{"profile " + dir + " --at 64", 1, "66 tokens are more than the context of 64"},
+		{"profile " + dir + " --at 65", 1, "65 tokens are more than the context of 64"},
 	} {
 		code, stdout, errs := hiprun(t, "", strings.Fields(c.args)...)
 		if code != c.code || stdout != "" || !strings.HasPrefix(errs, "hiprun: ") || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") != 1 {
