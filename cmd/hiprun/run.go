@@ -32,7 +32,8 @@ took. A folder that is called like a command is written ./bench.
 A folder may have code for several targets, each in a folder of its own (hipc compile --target a,b): the
 one is run that a card here is exactly, an AMD card's before an NVIDIA card's, and otherwise the cpu's, with
 a warning that names the card. Code for gfx1100 may run on its neighbours (gfx1101, gfx1102, gfx1103,
-gfx1150): --target gfx1100 tries it. HIP_VISIBLE_DEVICES and CUDA_VISIBLE_DEVICES say which cards there are.
+gfx1150): --target gfx1100 tries it, and refuses cards of other families, as far as Linux tells them (not on
+WSL). HIP_VISIBLE_DEVICES and CUDA_VISIBLE_DEVICES say which cards there are.
 
 Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 trouble with the device or its memory, 130 Ctrl-C.`,
 		Example: `  hiprun out/smollm2 -p "What is gravity? Answer in one sentence."

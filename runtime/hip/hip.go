@@ -1,5 +1,5 @@
 // Package hip is the device that runs an artifact's code object on an AMD card, through libamdhip64 alone: ROCm's compiler and headers
-// aren't needed. All of it but this file's tables is in runtime/gpu.
+// aren't needed. All of it but a vendor's tables is in runtime/gpu.
 //
 // A code object is for exactly one processor, and so is the plan: gfx1100's doesn't load on its neighbours. The loader goes by what the
 // card says that it is. Options.Force lets it say another thing, by ROCm's own variable, at the user's risk.
@@ -11,8 +11,6 @@ package hip
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"unsafe"
 
@@ -53,27 +51,11 @@ var driver = gpu.Driver{
 // Open opens a card.
 func Open(o gpu.Options) (runtime.Device, error) {
 	if o.Force {
-		if err := pretend(o.Target); err != nil {
+		if err := pretend(o.Target, topology); err != nil {
 			return nil, err
 		}
 	}
 	return gpu.Open(&driver, o)
-}
-
-// override is the variable by which ROCm's runtime takes every card for another one. It's read once, when the library begins.
-const override = "HSA_OVERRIDE_GFX_VERSION"
-
-// pretend lets cards say that they are the target: gfx1151 is version 11.5.1, the last two digits hexadecimal.
-func pretend(target string) error {
-	v, ok := strings.CutPrefix(target, "gfx")
-	if n := len(v); ok && n > 2 && os.Getenv(override) == "" {
-		minor, err := strconv.ParseUint(v[n-2:n-1], 16, 8)
-		step, err2 := strconv.ParseUint(v[n-1:], 16, 8)
-		if err == nil && err2 == nil {
-			return os.Setenv(override, fmt.Sprintf("%s.%d.%d", v[:n-2], minor, step))
-		}
-	}
-	return nil
 }
 
 // Cards lists the cards.

@@ -1,8 +1,10 @@
 package hip
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -62,16 +64,41 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// TestPretend: which version of the instructions a target is, as ROCm's variable says it.
+// TestPretend: which version of the instructions a target is, as ROCm's variable says it, and which cards may pass for it. The nodes are as
+// Linux has them: a processor's has version 0.
 func TestPretend(t *testing.T) {
-	for target, want := range map[string]string{"gfx1100": "11.0.0", "gfx1151": "11.5.1", "gfx90a": "9.0.10", "sm_90": ""} {
+	const none = "" // the variable isn't set
+	for _, c := range []struct{ cards, visible, target, want, refused string }{
+		{"", "", "gfx1100", "11.0.0", ""}, // nobody tells
+		{"", "", "gfx1151", "11.5.1", ""},
+		{"", "", "gfx90a", "9.0.10", ""},
+		{"", "", "sm_90", none, ""},
+		{"110001", "", "gfx1100", "11.0.0", ""},
+		{"110501 110000", "", "gfx1100", none, ""},
+		{"100306 110000", "", "gfx1100", none, ""},
+		{"120000", "", "gfx1100", none, "the cards here are gfx1200, which can't all pass for gfx1100: compile the model with --target cpu"},
+		{"90010", "", "gfx1100", none, "the cards here are gfx90a, "},
+		{"110001 100306", "", "gfx1100", none, "the cards here are gfx1101, gfx1036, which can't all pass for gfx1100: let HIP_VISIBLE_DEVICES leave only"},
+		{"110001 100306", "0", "gfx1100", "11.0.0", ""},
+		{"110001 100306", "1", "gfx1100", none, "gfx1036, which"},
+		{"110001 100306", "GPU-1", "gfx1100", none, "gfx1101, gfx1036, which"},
+	} {
+		root := t.TempDir()
+		for i, version := range strings.Fields("0 " + c.cards) {
+			dir := filepath.Join(root, "nodes", strconv.Itoa(i))
+			if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "properties"), []byte("simd_count 64\ngfx_target_version "+version+"\nvendor_id 4098\n"), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		t.Setenv(override, "")
-		if pretend(target); os.Getenv(override) != want {
-			t.Errorf("%s: %q, want %q", target, os.Getenv(override), want)
+		t.Setenv("HIP_VISIBLE_DEVICES", c.visible)
+		err := pretend(c.target, root)
+		if got := os.Getenv(override); got != c.want || (err != nil) != (c.refused != "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%s on %s: %q, %v; want %q, %q", c.target, c.cards, got, err, c.want, c.refused)
 		}
 	}
 	t.Setenv(override, "10.3.0")
-	if pretend("gfx1100"); os.Getenv(override) != "10.3.0" {
+	if err := pretend("gfx1100", t.TempDir()); err != nil || os.Getenv(override) != "10.3.0" {
 		t.Error("what the user has set is gone")
 	}
 }
