@@ -3,6 +3,7 @@ package hip
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"hipc/runtime/gpu"
 )
 
-// realLibrary finds AMD's own library, of whatever version: what HIPC_LIBAMDHIP64 names, or what is installed.
+// realLibrary finds AMD's own library, of whatever version: what HIPC_LIBAMDHIP64 names, what is installed, or what make gpu-tools has
+// fetched with hipcc. What that one needs lies beside it, where the dynamic linker looks only if a process begins so: the test is run in one
+// that does, and "" is given here.
 func realLibrary(t *testing.T) string {
 	t.Helper()
 	if name := os.Getenv("HIPC_LIBAMDHIP64"); name != "" {
@@ -23,15 +26,33 @@ func realLibrary(t *testing.T) string {
 			return found[len(found)-1]
 		}
 	}
-	t.Skip("no libamdhip64 is installed (apt install libamdhip64-5), and HIPC_LIBAMDHIP64 names none")
+	fetched, err := filepath.Glob("../../.cache/gpu-tools/root/usr/lib/*/libamdhip64.so.[5-9]")
+	if err != nil || len(fetched) == 0 {
+		t.Skip("no libamdhip64 is installed (make gpu-tools fetches one), and HIPC_LIBAMDHIP64 names none")
+	}
+	path, err := filepath.Abs(fetched[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "HIPC_LIBAMDHIP64="+path, "LD_LIBRARY_PATH="+filepath.Dir(path))
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Errorf("with %s: %v", path, err)
+	}
+	t.Logf("%s", out)
 	return ""
 }
 
 // TestRealLibrary: AMD's library has each call that we make, and says by its own name that there's no card; where there is one, it is a
 // card, or the library is of a version that is refused.
 func TestRealLibrary(t *testing.T) {
+	library := realLibrary(t)
+	if library == "" {
+		return
+	}
 	real := driver
-	real.Libraries = []string{realLibrary(t)}
+	real.Libraries = []string{library}
 	cards, err := gpu.Cards(&real) // finds all symbols first
 	switch {
 	case err == nil:
