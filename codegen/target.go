@@ -98,6 +98,8 @@ const probe = `typedef _Float16 half8 __attribute__((ext_vector_type(8)));
 extern "C" __attribute__((global)) void probe(half8 *a) { a[0] = a[1] * a[2] + a[0].s0; }
 `
 
+const clang = "apt install clang-22 lld-22 llvm-22 (without root: make gpu-tools, which prints the PATH to set)"
+
 // gpu lists the vendor's compiler first, then clang.
 func gpu(program string, own, args []string, install string) []Compiler {
 	list := []Compiler{
@@ -105,14 +107,14 @@ func gpu(program string, own, args []string, install string) []Compiler {
 		{Program: program, Args: own, Probe: probe, Install: install},
 	}
 	for _, name := range []string{"clang++-22", "clang++-21", "clang++-20", "clang++-19", "clang++"} {
-		list = append(list, Compiler{Program: name, Args: args, Least: 19, Probe: probe, Install: "apt install clang-22 lld-22 llvm-22", Shown: name == "clang++-22"})
+		list = append(list, Compiler{Program: name, Args: args, Least: 19, Probe: probe, Install: clang, Shown: name == "clang++-22"})
 	}
 	return list
 }
 
 var (
 	amd    = gpu("hipcc", genco, hsaco, "install ROCm's hipcc")
-	nvidia = gpu("nvcc", nvcc, ptx, "apt install clang-22 lld-22 llvm-22")
+	nvidia = gpu("nvcc", nvcc, ptx, clang)
 )
 
 var (

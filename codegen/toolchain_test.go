@@ -226,7 +226,7 @@ esac
 	write("clang++", "echo Fake clang version 14.0.6")
 	_, err = FindCompiler(t.Context(), two("gfx1151"))
 	want := "no compiler for gfx1151: sought hipcc (can't compile for gfx1151: invalid target ID 'gfx1151'), clang++-21 (is version 18, want 19), clang++-20, " +
-		"clang++-19 (is version 18, want 19), clang++ (is version 14, want 19); install hipcc or apt install clang-22 lld-22 llvm-22, then compile again"
+		"clang++-19 (is version 18, want 19), clang++ (is version 14, want 19); install hipcc or apt install clang-22 lld-22 llvm-22 (without root: make gpu-tools, which prints the PATH to set), then compile again"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -2,7 +2,7 @@
 # gpu-tools.sh: fetches the programs that compile for GPUs and show what came of it, as far as the machine lacks them.
 #
 # Nothing is installed, and nobody need be root: apt and pip only download, the packages are unpacked into .cache/gpu-tools, and
-# its bin has a program by each name that is looked for. The Makefile puts that folder at the end of PATH. What can't be had is named; tests
+# its bin has a program by each name that is looked for. The Makefile puts that folder at the end of PATH, a shell is told how. What can't be had is named; tests
 # that want it are skipped then, and say so.
 #
 #   clang-22 lld-22 llvm-22   compile and inspect code for AMD and NVIDIA: no vendor's toolkit, headers or libraries are needed
@@ -100,4 +100,5 @@ fi
 for tool in $llvm hipcc ptxas; do
 	path=$(command -v "$tool") && echo "gpu-tools: $path"
 done
+if [ -d "$folder/bin" ]; then echo "gpu-tools: make finds them; so that bin/hipc does: export PATH=\$PATH:$folder/bin"; fi
 exit $lacking

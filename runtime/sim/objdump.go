@@ -43,7 +43,7 @@ func Disassembler() (string, error) {
 			return p, nil
 		}
 	}
-	return "", fmt.Errorf("no llvm-objdump (19 or newer), with which the simulator decodes: install llvm-22, or name it in LLVM_OBJDUMP")
+	return "", fmt.Errorf("no llvm-objdump (19 or newer), with which the simulator decodes: install llvm-22 or make gpu-tools, or name it in LLVM_OBJDUMP")
 }
 
 // disassemble lists the instructions of a code object, once per object and process.
@@ -118,7 +118,7 @@ func printed(code []byte) ([]line, error) {
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %v: %s", tool, err, strings.Join(strings.Fields(errs.String()), " "))
+		return nil, fmt.Errorf("%s can't read the code, want that of llvm 19 or newer (make gpu-tools fetches it, LLVM_OBJDUMP names it): %v: %.100s", tool, err, strings.Join(strings.Fields(errs.String()), " "))
 	}
 	return readListing(string(out))
 }
