@@ -2,9 +2,12 @@ package tests
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"hipc/kernels/times"
 	"hipc/runtime"
 	"hipc/runtime/sim"
 )
@@ -51,5 +54,35 @@ func TestProfileCounts(t *testing.T) {
 	got = runProgram(t, nil, "hiprun", "profile", dir, "--device", "sim")
 	if _, table, _ := strings.Cut(got.out, "\n\n"); got.code != 0 || strings.Contains(got.out, "µs") || strings.Count(table, "\n") != 1+len(list) || !strings.Contains(table, "  valu  trans  dot  wmma ") {
 		t.Errorf("exit %d, %s%s", got.code, got.out, got.err)
+	}
+}
+
+// TestProfileTable: what --update writes is read again, a second profile takes the first one's place, and that the weights fit a cache is said.
+func TestProfileTable(t *testing.T) {
+	dir := familyArtifact(t, familyText("llama"), "llama", true).Dir
+	a, err := runtime.OpenArtifact(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := filepath.Join(t.TempDir(), a.Plan.Target+".tsv")
+	var lines [2]int
+	for i := range lines {
+		got := runProgram(t, nil, "hiprun", "profile", dir, "-r", "2", "--update", table)
+		if got.code != 0 || strings.Count(got.err, "\n") != 1 || !strings.Contains(got.err, "warning: a token moves ") {
+			t.Fatalf("exit %d, %s", got.code, got.err)
+		}
+		list, err := times.Read(readFile(t, table))
+		if err != nil || len(list) == 0 {
+			t.Fatalf("%d times, %v", len(list), err)
+		}
+		lines[i] = len(list)
+	}
+	if lines[0] != lines[1] {
+		t.Errorf("%d lines became %d", lines[0], lines[1])
+	}
+	other := filepath.Join(t.TempDir(), "sm_90.tsv")
+	got := runProgram(t, nil, "hiprun", "profile", dir, "--update", other)
+	if _, err := os.Stat(other); got.code != 2 || err == nil || strings.Count(got.err, "\n") != 1 || !strings.Contains(got.err, "want a file "+a.Plan.Target+".tsv") {
+		t.Errorf("exit %d, %v, %s", got.code, err, got.err)
 	}
 }

@@ -91,6 +91,10 @@ for the simulator and the reference.
 				if err := r.update(update, p); err != nil {
 					return err
 				}
+				if n := moved(p); n < cache {
+					fmt.Fprintf(os.Stderr, "hiprun: warning: a token moves %s, which a cache may hold: %s has times of weights that needn't have come from memory; measure a model of more than %s a token\n",
+						runtime.Size(n), update, runtime.Size(cache))
+				}
 			}
 			switch {
 			case asJSON:
@@ -223,6 +227,18 @@ func (r *profile) table(w io.Writer, compare bool) error {
 		_, err = fmt.Fprintf(w, "predicted: %.1f µs; median error of a launch %.1f %%\n", predicted, r.Error)
 	}
 	return err
+}
+
+// cache is more than the last-level cache holds of a card that there's a target for (an RX 7900 XTX has 96 MiB, an H100 50) and of a desktop's
+// processor; servers may have more.
+const cache = 128 << 20
+
+// moved is what a token's launches read and write, as the plan says: of experts those that are chosen, of an embedding a row.
+func moved(p *runtime.Profile) (bytes int64) {
+	for i := range p.Kernels {
+		bytes += int64(p.Kernels[i].Launches) * int64(p.Kernels[i].Predicted.Bytes)
+	}
+	return bytes
 }
 
 // update puts the times into the table, beside those that it has of other launches.

@@ -3,7 +3,8 @@
 //
 // A file has a line for each launch that was timed: the instances of the kernel as plan.go names them, the shape of the
 // work, the grid, the median and the spread of its times in microseconds, and when, on what and with which commit that
-// was. Fields stand between tabs, lines in the order of their keys, so that a new measurement is a change of one line.
+// was. Whole tokens are timed, so a launch finds its weights in no cache if a token reads more than that holds. Fields
+// stand between tabs, lines in the order of their keys, so that a new measurement is a change of one line.
 package times
 
 import (
@@ -19,7 +20,7 @@ import (
 )
 
 // Header begins each file.
-const Header = "# How long kernels took: written by hiprun profile --update, read by hipc (CONTRIBUTING.md). µs of a launch, weights not in a cache.\n" +
+const Header = "# How long kernels took: written by hiprun profile --update, read by hipc (CONTRIBUTING.md). µs of a launch among all of a token's, in their order.\n" +
 	"# instance\tshape\tgrid\tmedian\tspread\tdate\tdevice\tcommit\n"
 
 const (
