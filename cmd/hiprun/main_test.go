@@ -144,6 +144,7 @@ func TestErrors(t *testing.T) {
 		{"profile " + dir + " -r 0", 2, "at least one"},
 		{"profile " + dir + " --update /no/sm_90.tsv", 2, "--update /no/sm_90.tsv: these are times of cpu_v3: want a file cpu_v3.tsv"},
 		{"profile " + dir + " --update /no/cpu_v3.tsv --device reference", 2, "its times are no measurement"},
+		{"profile " + dir + " --update /no/cpu_v3.tsv --target cpu_v3", 2, "a card that is only near it"},
 		{"profile " + dir + " --compare --device sim", 2, "its times are no measurement"},
 		{"bench " + dir + " --weights noise:1", 2, "want random: and a seed"},
 		{"bench " + dir + " --weights random:-1", 2, "want random: and a seed"},

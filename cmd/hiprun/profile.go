@@ -53,6 +53,9 @@ for the simulator and the reference.
 			if d, ok := engine.DeviceNamed(m.device); ok && d.StandsIn() && (compare || update != "") {
 				return usageError{fmt.Errorf("--device %s: its times are no measurement; --compare and --update want the device that the code is for", m.device)}
 			}
+			if update != "" && m.target != "" { // a forced card says that it's the target
+				return usageError{fmt.Errorf("--update with --target %s: times may be of a card that is only near it: name that target's own folder instead of --target", m.target)}
+			}
 			a, err := m.artifact(words[0])
 			if err != nil {
 				return err
