@@ -181,7 +181,9 @@ func (e *expansion) check() {
 // checkAgain refuses a rule whose steps could take away what others read who compute n for themselves: n's operand is there for them if it comes
 // from outside or is a result, too. The search knows which nodes are done, not which values are there.
 func (e *expansion) checkAgain(n *patternNode) {
-	isResult := func(m *patternNode) bool { return slices.ContainsFunc(e.outs, func(o *term) bool { return o.node == m }) }
+	isResult := func(m *patternNode) bool {
+		return slices.ContainsFunc(e.outs, func(o *term) bool { return o.node == m })
+	}
 	for _, a := range n.args {
 		switch {
 		case !n.op.Again || a.node == nil:
