@@ -39,7 +39,7 @@ type Machine struct {
 	Flops     float64 // a second; a multiply-add is two
 	Node      float64 // seconds that a launch costs by itself
 	Ticket    float64 // seconds until the block that ends last knows it: of kernels that finish in their last block
-	Units     int     // blocks that run at once
+	Units     int     // processors; with a block on each all of it is taken to be busy
 	Act       int     // bytes of an activation
 	KV        int     // bytes of an element of the KV cache
 }

@@ -3,7 +3,8 @@
 //
 // A warp takes a span of 128 channels of a row, whole groups: a lane has four, so scales, cosines and sines are 16-byte loads, and all of
 // a span's 9.7 KB are under way before the first stage. Partners come through the warp's own piece of shared memory: a stage is a write,
-// four reads and no barrier of the block. In a decode step one warp of a block works, so that as many units as there are spans load.
+// four reads and no barrier of the block. In a decode step one warp of a block turns (a norm before it is all warps' work), so that as many units as
+// there are spans load.
 #pragma once
 #include "elementwise.hip"
 #include "norm.hip"

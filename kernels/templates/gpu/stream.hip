@@ -1,6 +1,6 @@
 // stream.hip: a row of x times a group of 16 rows of w, as a decode step has it: one warp, each weight used once.
 //
-// What counts is bytes under way: a lane loads 16 bytes at a time, several times before it uses the first, and nothing goes through shared
+// What counts is bytes under way: a lane loads 16 bytes at a time, several times before it uses the first, and no weight goes through shared
 // memory. Stream<W> is what a lane holds of a step: fetch() asks memory, add() multiplies. Lane l ends with rows 4 (l % 4) ... + 3.
 //
 // x is f32 and stays exact to 16 bits of mantissa: where weights are nibbles, x = hi + lo in bf16, and bf16 holds 128 + nibble without
