@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/alecthomas/participle/v2"
 	"github.com/alecthomas/participle/v2/lexer"
@@ -78,16 +79,31 @@ var (
 		{Name: "Ident", Pattern: `[A-Za-z_][A-Za-z0-9_]*`},
 		{Name: "Punct", Pattern: `[-+*/%()]`},
 	})
-	conditionParser = participle.MustBuild[condition](participle.Lexer(compareLexer), participle.Elide("Space"))
-	sumParser       = participle.MustBuild[sum](participle.Lexer(compareLexer), participle.Elide("Space"))
-	instanceParser  = participle.MustBuild[instance](participle.Lexer(lineLexer), participle.Elide("Space"), participle.UseLookahead(2))
+	conditions = reader[condition]{parser: participle.MustBuild[condition](participle.Lexer(compareLexer), participle.Elide("Space"))}
+	sums       = reader[sum]{parser: participle.MustBuild[sum](participle.Lexer(compareLexer), participle.Elide("Space"))}
+	instances  = reader[instance]{parser: participle.MustBuild[instance](participle.Lexer(lineLexer), participle.Elide("Space"), participle.UseLookahead(2))}
+	signatures = reader[signature]{parser: participle.MustBuild[signature](participle.Lexer(lineLexer), participle.Elide("Space"), participle.UseLookahead(2))}
 )
 
-func parseSum(text string) (*sum, error) {
+// A reader parses texts, each once: of the registry's fields two thirds are said before, and to parse them was an eighth of a hipc diff. Nothing
+// changes what it gives; nil for an empty text.
+type reader[G any] struct {
+	parser *participle.Parser[G]
+	known  sync.Map // string -> *G
+}
+
+func (r *reader[G]) read(text string) (*G, error) {
 	if text == "" {
 		return nil, nil
 	}
-	return sumParser.ParseString("", text)
+	if g, ok := r.known.Load(text); ok {
+		return g.(*G), nil
+	}
+	g, err := r.parser.ParseString("", text)
+	if err == nil {
+		r.known.Store(text, g)
+	}
+	return g, err
 }
 
 // An unboundName is a name in an expression that the signature doesn't bind.

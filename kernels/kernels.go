@@ -19,7 +19,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/alecthomas/participle/v2"
 	"hipc/ir"
 )
 
@@ -150,33 +149,27 @@ var registry = sync.OnceValue(func() table {
 	return t
 })
 
-var sigParser = participle.MustBuild[signature](participle.Lexer(lineLexer), participle.Elide("Space"), participle.UseLookahead(2))
-
 // parseLine reads a row's fields and checks that they speak of nothing that the signature doesn't bind.
 func parseLine(k *Kernel) (*line, error) {
 	l := &line{Kernel: k, formats: strings.Fields(k.Formats), cells: strings.Fields(k.Cells)}
 	var err error
-	if l.sig, err = sigParser.ParseString("", k.Sig); err != nil {
+	if l.sig, err = signatures.read(k.Sig); err != nil {
 		return nil, fmt.Errorf("signature %q: %w", k.Sig, err)
 	}
-	if l.inst, err = instanceParser.ParseString("", k.Inst); err != nil {
+	if l.inst, err = instances.read(k.Inst); err != nil {
 		return nil, fmt.Errorf("instance %q: %w", k.Inst, err)
 	}
-	if k.Where != "" {
-		if l.where, err = conditionParser.ParseString("", k.Where); err != nil {
-			return nil, fmt.Errorf("condition %q: %w", k.Where, err)
-		}
+	if l.where, err = conditions.read(k.Where); err != nil {
+		return nil, fmt.Errorf("condition %q: %w", k.Where, err)
 	}
-	if k.Lean != "" {
-		if l.lean, err = conditionParser.ParseString("", k.Lean); err != nil {
-			return nil, fmt.Errorf("condition %q: %w", k.Lean, err)
-		}
+	if l.lean, err = conditions.read(k.Lean); err != nil {
+		return nil, fmt.Errorf("condition %q: %w", k.Lean, err)
 	}
 	for _, f := range []struct {
 		text string
 		to   **sum
 	}{{k.Grid, &l.grid}, {k.Block, &l.block}, {k.LDS, &l.lds}, {k.Scratch, &l.scratch}} {
-		if *f.to, err = parseSum(f.text); err != nil {
+		if *f.to, err = sums.read(f.text); err != nil {
 			return nil, fmt.Errorf("expression %q: %w", f.text, err)
 		}
 	}

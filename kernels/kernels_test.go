@@ -283,7 +283,7 @@ func (i *instance) types() []string {
 func TestExpressions(t *testing.T) {
 	dims := map[string]int{"A": 7, "B": 2}
 	for text, want := range map[string]int{"A/B": 3, "(B-A)/2": -3, "(B-A)%2": 1, "A+B*3": 13, "(A+B-1)/B*B": 8, "A-B-1": 4, "A%B": 1, "8/2/2": 2} {
-		e, err := parseSum(text)
+		e, err := sums.read(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -293,7 +293,7 @@ func TestExpressions(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]bool{"A == 7": true, "A != 7": false, "A > B and B > 1": true, "A < B": false, "A <= 7 and A >= 8": false, "A % 2 == 1": true, "B": true, "B-2": false} {
-		c, err := conditionParser.ParseString("", text)
+		c, err := conditions.read(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -302,7 +302,7 @@ func TestExpressions(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", text, got, err, want)
 		}
 	}
-	if e, _ := parseSum("A/(B-2)"); e != nil {
+	if e, _ := sums.read("A/(B-2)"); e != nil {
 		if _, err := e.eval(dims); err == nil {
 			t.Error("division by zero gives no error")
 		}
