@@ -24,6 +24,7 @@ if [ "$skipped" != 0 ]; then
 	echo "test: $skipped tests were skipped:"
 	awk '/^--- SKIP/ { print "  " $0; reason = 1; next } reason && /^    / { print "  " $0 } { reason = 0 }' "$log"
 fi
+echo "test: the slowest: $(sed -n 's/^--- [A-Z]*: \(Test[^ ]*\) (\([0-9]*\)\..*/\2 s \1/p' "$log" | sort -rn | head -12 | paste -sd, | sed 's/,/, /g')"
 passed=$(grep -c -E '^[[:space:]]*--- PASS' "$log" || true)
 failed=$(grep -c -E '^[[:space:]]*--- FAIL' "$log" || true)
 echo "test: $passed passed, $failed failed, $skipped skipped, in $((SECONDS - start)) s"
