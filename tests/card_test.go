@@ -111,7 +111,7 @@ func TestFullSizeOnCard(t *testing.T) {
 
 func eagerAndGraph(t *testing.T, path string, prompt []int32, n int) {
 	t.Helper()
-	if testing.Short() { // as under compute-sanitizer, where 512 tokens outlast a lease
+	if testing.Short() { // as under compute-sanitizer, where 512 tokens take longer than anybody waits
 		n = min(n, 16)
 	}
 	var ids [2][]int32
